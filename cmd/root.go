@@ -18,9 +18,11 @@ import (
 	"github.com/buildlocal/buildlocal/cmd/debug"
 	"github.com/buildlocal/buildlocal/cmd/editor"
 	"github.com/buildlocal/buildlocal/cmd/explain"
+	"github.com/buildlocal/buildlocal/cmd/files"
 	"github.com/buildlocal/buildlocal/cmd/help"
 	"github.com/buildlocal/buildlocal/cmd/image"
 	"github.com/buildlocal/buildlocal/cmd/machine"
+	"github.com/buildlocal/buildlocal/cmd/repro"
 	"github.com/buildlocal/buildlocal/cmd/results"
 	"github.com/buildlocal/buildlocal/cmd/running"
 	"github.com/buildlocal/buildlocal/cmd/secret"
@@ -74,14 +76,14 @@ var commands = []command{
 	{"Build", "validate", func(a *cli.App) *cobra.Command { return validate.NewCmd(a, nil) }},
 	{"Build", "init", func(a *cli.App) *cobra.Command { return start.NewInit(a, nil) }},
 	{"Failures", "debug", func(a *cli.App) *cobra.Command { return build.NewDebug(a, debug.AttachStopped, nil) }},
-	{"Failures", "repro", func(a *cli.App) *cobra.Command { return build.NewRepro(a, nil) }},
+	{"Failures", "repro", func(a *cli.App) *cobra.Command { return repro.NewCmd(a, repeatedBuild, nil) }},
 	{"Failures", "explain", func(a *cli.App) *cobra.Command { return explain.NewCmd(a, nil) }},
 	{"Failures", "attach", func(a *cli.App) *cobra.Command { return debug.NewAttach(a, nil) }},
 	{"Failures", "shell", func(a *cli.App) *cobra.Command { return debug.NewShell(a, nil) }},
 	{"Failures", "exec", func(a *cli.App) *cobra.Command { return debug.NewExec(a, nil) }},
-	{"Failures", "cp", func(a *cli.App) *cobra.Command { return debug.NewCp(a, nil) }},
-	{"Failures", "diff", func(a *cli.App) *cobra.Command { return debug.NewDiff(a, nil) }},
-	{"Failures", "sync", func(a *cli.App) *cobra.Command { return debug.NewSync(a, nil) }},
+	{"Failures", "cp", func(a *cli.App) *cobra.Command { return files.NewCp(a, nil) }},
+	{"Failures", "diff", func(a *cli.App) *cobra.Command { return files.NewDiff(a, nil) }},
+	{"Failures", "sync", func(a *cli.App) *cobra.Command { return files.NewSync(a, nil) }},
 	{"Failures", "forward", func(a *cli.App) *cobra.Command { return debug.NewForward(a, nil) }},
 	{"Failures", "resume", func(a *cli.App) *cobra.Command { return debug.NewResume(a, nil) }},
 	{"Results", "builds", func(a *cli.App) *cobra.Command { return results.NewBuilds(a, nil) }},
@@ -118,9 +120,19 @@ var watchedBuilds = watch.Builder{
 }
 
 func watchedOptions(b watch.Build) *build.Options {
-	o := &build.Options{Flags: *b.Flags, Watched: &build.Watched{Began: b.Began, Finished: b.Finished, Sink: b.Sink}}
-	o.CommandLine = b.CommandLine
+	o := &build.Options{Flags: *b.Flags, Watched: &build.Watched{Began: b.Began, Sink: b.Sink}}
+	o.Hooks.Finished, o.CommandLine = b.Finished, b.CommandLine
 	return o
+}
+
+// repeatedBuild returns the command run for repro.
+func repeatedBuild(a *cli.App, do func(context.Context, *repro.Build) error) *cobra.Command {
+	return build.NewRun(a, func(ctx context.Context, o *build.Options) error {
+		return do(ctx, &repro.Build{Flags: &o.Flags, Run: func(ctx context.Context, h repro.Hooks) error {
+			o.Hooks = build.Hooks(h)
+			return build.Run(ctx, a, o)
+		}})
+	})
 }
 
 // chosen returns the command that the arguments name, or all commands if they name none of

@@ -16,6 +16,7 @@ import (
 
 	"github.com/buildlocal/buildlocal/engine"
 	wire "github.com/buildlocal/buildlocal/internal/control"
+	"github.com/buildlocal/buildlocal/internal/human"
 )
 
 // SocketName is the name of the socket in the directory of a run.
@@ -90,11 +91,26 @@ type SyncRequest struct {
 	Force bool `json:"force,omitempty"` // also if the build is of a commit
 }
 
-// SyncReport lists the files that were changed, with names relative to the source.
+// SyncReport lists the files that were changed in the build, with slash-separated names relative to the
+// source.
 type SyncReport struct {
 	Copied    []string `json:"copied,omitempty"`
 	Removed   []string `json:"removed,omitempty"`
 	Conflicts []string `json:"conflicts,omitempty"` // changed on both sides; the other version is NAME.build
+}
+
+// Text sums a sync up: "synced 2 files, removed 1", or "" if nothing was changed.
+func (r SyncReport) Text() string {
+	copied, removed := len(r.Copied), len(r.Removed)
+	switch {
+	case copied > 0 && removed > 0:
+		return fmt.Sprintf("synced %s, removed %d", human.Count(copied, "file"), removed)
+	case copied > 0:
+		return "synced " + human.Count(copied, "file")
+	case removed > 0:
+		return "removed " + human.Count(removed, "file")
+	}
+	return ""
 }
 
 // Answers of Services.Resume.

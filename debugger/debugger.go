@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/buildlocal/buildlocal/console"
+	"github.com/buildlocal/buildlocal/control"
 	"github.com/buildlocal/buildlocal/internal/diag"
 	"github.com/buildlocal/buildlocal/runner"
 )
@@ -46,7 +47,7 @@ type Options struct {
 	// be nil.
 	Save func(at runner.Place, text string) (Change, error)
 	// Sync copies the files of the source that have changed into the build. It may be nil.
-	Sync func(ctx context.Context, live *runner.Live) (Synced, error)
+	Sync func(ctx context.Context, live *runner.Live) (control.SyncReport, error)
 	// Rewind returns a snapshot of a phase before another one, and the phases that are over in it. It
 	// may be nil.
 	Rewind func(before runner.PhaseType) (*runner.Restoration, []runner.PhaseType, error)
@@ -66,12 +67,6 @@ type Options struct {
 type Change struct {
 	Diff  string
 	Apply func() error
-}
-
-// Synced are the slash-separated names of files that were copied into the build.
-type Synced struct {
-	Copied, Removed []string
-	Kept            []string // files that the build has changed too, kept as NAME.build
 }
 
 // History stores lines for the next session. Errors are not reported: a lost line does not matter.

@@ -13,6 +13,7 @@ import (
 	"github.com/buildlocal/buildlocal/console"
 	"github.com/buildlocal/buildlocal/engine"
 	"github.com/buildlocal/buildlocal/internal/human"
+	"github.com/buildlocal/buildlocal/internal/treecopy"
 	"github.com/buildlocal/buildlocal/runner"
 	"github.com/buildlocal/buildlocal/runner/shell"
 )
@@ -121,6 +122,7 @@ func (f *front) openShell(ctx context.Context, o ShellOptions) (int, error) {
 	}
 	id := f.nextShell()
 	left, files := path.Join(runner.ShellDir, "shell."+id+".left"), f.startFiles(id, before)
+	defer files.Close()
 	if err := f.live.CopyIn(ctx, runner.ShellDir, files); err != nil {
 		return 0, err
 	}
@@ -146,7 +148,7 @@ func (f *front) nextShell() string {
 }
 
 // startFiles returns the start files of a shell as a tar stream.
-func (f *front) startFiles(id string, before runner.State) io.Reader {
+func (f *front) startFiles(id string, before runner.State) io.ReadCloser {
 	place := f.stop.At
 	if place != "" {
 		place = " " + place
@@ -159,36 +161,18 @@ func (f *front) startFiles(id string, before runner.State) io.Reader {
 			env = shell.Export("ENV", v.Value)
 		}
 	}
-	texts := map[string]string{
-		"shell." + id + ".bash": startFile(prompt+`\w \$ `, f.stop.Text, left, env, true),
-		"shell." + id + ".sh":   startFile(prompt+`$PWD $ `, f.stop.Text, left, env, false),
-		"shell." + id + ".left": "",
-	}
-	r, w := io.Pipe()
-	go func() { w.CloseWithError(writeFiles(w, texts)) }()
-	return r
+	const everyone = 0o666
+	return treecopy.Stream(
+		treecopy.Text("shell."+id+".bash", everyone, startFile(prompt+`\w \$ `, f.stop.Text, left, env, true)),
+		treecopy.Text("shell."+id+".sh", everyone, startFile(prompt+`$PWD $ `, f.stop.Text, left, env, false)),
+		treecopy.Text("shell."+id+".left", everyone, ""),
+	)
 }
 
 // number returns the number of the build.
 func (f *front) number() string {
 	number, _, _ := strings.Cut(f.Build, "-")
 	return number
-}
-
-// writeFiles writes files that every user may read and write as a tar stream.
-func writeFiles(to io.Writer, texts map[string]string) error {
-	const everyone = 0o666
-	stream := tar.NewWriter(to)
-	for name, text := range texts {
-		h := &tar.Header{Name: name, Typeflag: tar.TypeReg, Mode: everyone, Size: int64(len(text))}
-		if err := stream.WriteHeader(h); err != nil {
-			return err
-		}
-		if _, err := io.WriteString(stream, text); err != nil {
-			return err
-		}
-	}
-	return stream.Close()
 }
 
 // banner explains the differences between the shell and a command.

@@ -281,18 +281,15 @@ func (f *front) syncSource(ctx context.Context) (string, error) {
 		return "", errors.New("this source cannot be synced")
 	}
 	s, err := f.Sync(ctx, f.live)
-	if err != nil || len(s.Copied)+len(s.Removed) == 0 {
+	text := s.Text()
+	if err != nil || text == "" {
 		return "", err
-	}
-	text := "synced " + human.Count(len(s.Copied), "file")
-	if len(s.Removed) > 0 {
-		text += fmt.Sprintf(", removed %d", len(s.Removed))
 	}
 	if names := append(slices.Clone(s.Copied), s.Removed...); len(names) <= 3 {
 		text += ": " + human.Series(names)
 	}
 	f.printf("%s", text)
-	for _, name := range s.Kept {
+	for _, name := range s.Conflicts {
 		f.printf("%s was changed by the build too: its version is %s.build", name, name)
 	}
 	f.live.ByHand(runner.HandSync, "")

@@ -1,7 +1,6 @@
 package local
 
 import (
-	"archive/tar"
 	"bytes"
 	"context"
 	"errors"
@@ -14,6 +13,7 @@ import (
 
 	"github.com/buildlocal/buildlocal/control"
 	"github.com/buildlocal/buildlocal/internal/relay"
+	"github.com/buildlocal/buildlocal/internal/treecopy"
 	"github.com/buildlocal/buildlocal/runner"
 )
 
@@ -64,21 +64,12 @@ func (e *environment) installConnector(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	r, w := io.Pipe()
-	defer r.Close()
-	go func() {
-		stream := tar.NewWriter(w)
-		h := &tar.Header{Name: path.Base(connectorPath), Typeflag: tar.TypeReg, Mode: 0o755, Size: info.Size()}
-		err := stream.WriteHeader(h)
-		if err == nil {
-			_, err = io.Copy(stream, program)
-		}
-		if err == nil {
-			err = stream.Close()
-		}
-		w.CloseWithError(err)
-	}()
-	err = e.live.CopyIn(ctx, path.Dir(connectorPath), r)
+	const executable = 0o755
+	files := treecopy.Stream(treecopy.File{
+		Name: path.Base(connectorPath), Mode: executable, Size: info.Size(), Content: program,
+	})
+	defer files.Close()
+	err = e.live.CopyIn(ctx, path.Dir(connectorPath), files)
 	e.installed = err == nil
 	return err
 }

@@ -78,7 +78,7 @@ func (s *Session) services(live *runner.Live) control.Services {
 			if n := len(done.Copied) + len(done.Removed); n > 0 {
 				live.ByHand(runner.HandSync, human.Count(n, "file"))
 			}
-			return control.SyncReport{Copied: done.Copied, Removed: done.Removed, Conflicts: done.Kept}, e.ended(ctx, err)
+			return done, e.ended(ctx, err)
 		}
 	}
 	if s.Extend != nil {

@@ -76,6 +76,16 @@ func ShownPath(path string) string {
 	return path
 }
 
+// OpenBuild opens the output directory of a request, and returns a build in it, see FindBuild.
+func OpenBuild(ctx context.Context, r *Request, name string) (*builds.Store, builds.Build, error) {
+	s, err := OpenBuilds(ctx, r)
+	if err != nil {
+		return nil, builds.Build{}, err
+	}
+	b, err := FindBuild(s, name)
+	return s, b, err
+}
+
 // FindBuild returns a build by its number, by its name, or for "latest" the last one that
 // has ended.
 func FindBuild(s *builds.Store, name string) (builds.Build, error) {

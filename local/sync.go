@@ -14,17 +14,11 @@ import (
 	"strings"
 	"time"
 
+	"github.com/buildlocal/buildlocal/control"
 	"github.com/buildlocal/buildlocal/engine"
 	"github.com/buildlocal/buildlocal/internal/human"
 	"github.com/buildlocal/buildlocal/runner"
 )
-
-// Synced are the slash-separated names of files that Sync has copied into a build.
-type Synced struct {
-	Copied, Removed []string
-	// Kept are copied files that the build had changed too: its version is at NAME.build.
-	Kept []string
-}
 
 // stamp is the metadata of a file that changes with it.
 type stamp struct {
@@ -54,26 +48,26 @@ const noSync = "the build has a commit, not the files of the working tree\nuse -
 // Sync copies the files of the source that have changed since the build began, or since the last
 // call, into the build, and removes those that are gone. Nothing is copied out. If the build has
 // changed a file too, its version is kept beside it. Ignored files are never copied.
-func (s *Session) Sync(ctx context.Context, live *runner.Live) (Synced, error) {
+func (s *Session) Sync(ctx context.Context, live *runner.Live) (control.SyncReport, error) {
 	if strings.HasPrefix(s.inputs.Request.Source.Mode, "commit") {
-		return Synced{}, errors.New(noSync)
+		return control.SyncReport{}, errors.New(noSync)
 	}
 	return s.sync(ctx, live)
 }
 
 // sync is Sync also for a build of a commit.
-func (s *Session) sync(ctx context.Context, live *runner.Live) (Synced, error) {
+func (s *Session) sync(ctx context.Context, live *runner.Live) (control.SyncReport, error) {
 	in := s.inputs
 	s.syncing.Lock()
 	defer s.syncing.Unlock()
 	if s.stamps == nil {
-		return Synced{}, errors.New("the source was not examined when the build began")
+		return control.SyncReport{}, errors.New("the source was not examined when the build began")
 	}
 	now := in.stamps(ctx)
 	if ctx.Err() != nil {
-		return Synced{}, context.Cause(ctx)
+		return control.SyncReport{}, context.Cause(ctx)
 	}
-	var done Synced
+	var done control.SyncReport
 	for name, at := range now {
 		if old, had := s.stamps[name]; !had || !old.equal(at) {
 			done.Copied = append(done.Copied, name)
@@ -108,7 +102,7 @@ type syncing struct {
 }
 
 // copyFiles copies files as one tar stream.
-func (c *syncing) copyFiles(ctx context.Context, done *Synced) error {
+func (c *syncing) copyFiles(ctx context.Context, done *control.SyncReport) error {
 	root, err := os.OpenRoot(c.from)
 	if err != nil {
 		return err
@@ -120,7 +114,7 @@ func (c *syncing) copyFiles(ctx context.Context, done *Synced) error {
 			return err
 		}
 		if kept {
-			done.Kept = append(done.Kept, name)
+			done.Conflicts = append(done.Conflicts, name)
 		}
 	}
 	if len(done.Copied) == 0 {

@@ -1,19 +1,19 @@
 package runner
 
 import (
-	"archive/tar"
 	"bufio"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"strconv"
 	"strings"
 	"sync"
-	"time"
 
 	"github.com/buildlocal/buildlocal/engine"
 	"github.com/buildlocal/buildlocal/internal/human"
+	"github.com/buildlocal/buildlocal/internal/treecopy"
 )
 
 // Breakpoint is a process that waits in codebuild-breakpoint.
@@ -126,22 +126,18 @@ func (b *build) breakpointCommands() []string {
 // copyHelpers copies the helpers into the container: an image may have no chmod to make them
 // executable.
 func (b *build) copyHelpers(ctx context.Context) error {
-	r, out := io.Pipe()
-	defer r.Close()
-	go func() {
-		stream := tar.NewWriter(out)
-		errs := []error{stream.WriteHeader(&tar.Header{Name: "./", Typeflag: tar.TypeDir, Mode: 0o777})}
-		scripts := map[string]string{"codebuild-breakpoint": breakpointScript, "codebuild-resume": resumeScript}
-		for name, text := range scripts {
-			h := &tar.Header{Name: "./" + name, Typeflag: tar.TypeReg, Mode: 0o755, Size: int64(len(text))}
-			errs = append(errs, stream.WriteHeader(h))
-			_, err := io.WriteString(stream, text)
-			errs = append(errs, err)
-		}
-		out.CloseWithError(errors.Join(append(errs, stream.Close())...))
-	}()
-	return b.container.CopyIn(ctx, userBin, r)
+	const executable = 0o755
+	files := treecopy.Stream(
+		shared("./"),
+		treecopy.Text("./codebuild-breakpoint", executable, breakpointScript),
+		treecopy.Text("./codebuild-resume", executable, resumeScript),
+	)
+	defer files.Close()
+	return b.container.CopyIn(ctx, userBin, files)
 }
+
+// shared returns a directory in which every user may create files.
+func shared(name string) treecopy.File { return treecopy.File{Name: name, Mode: fs.ModeDir | 0o777} }
 
 // watchBreakpoints creates the pipes and reads the lines of the helpers, until the container ends.
 func (b *build) watchBreakpoints(ctx context.Context) error {
@@ -232,27 +228,19 @@ func (w *breakpoints) addPipes(ctx context.Context, n int) error {
 	for i := range n {
 		names = append(names, fmt.Sprintf("go.%d", first+i))
 	}
-	r, out := io.Pipe()
-	defer r.Close()
-	go func() { out.CloseWithError(writePipes(out, names)) }()
-	return w.container.CopyIn(ctx, debugDir, r)
+	return w.copyPipes(ctx, names...)
 }
 
-// writePipes writes a tar stream with named pipes that every user may use.
-func writePipes(to io.Writer, names []string) error {
-	const everyone = 0o666
-	stream := tar.NewWriter(to)
-	dir := tar.Header{Name: "./", Typeflag: tar.TypeDir, Mode: 0o777, ModTime: time.Unix(0, 0)}
-	if err := stream.WriteHeader(&dir); err != nil {
-		return err
-	}
+// copyPipes creates named pipes for the debugger that every user may use.
+func (b *build) copyPipes(ctx context.Context, names ...string) error {
+	const everyone = fs.ModeNamedPipe | 0o666
+	files := []treecopy.File{shared("./")}
 	for _, name := range names {
-		h := tar.Header{Name: "./" + name, Typeflag: tar.TypeFifo, Mode: everyone, ModTime: time.Unix(0, 0)}
-		if err := stream.WriteHeader(&h); err != nil {
-			return err
-		}
+		files = append(files, treecopy.File{Name: "./" + name, Mode: everyone})
 	}
-	return stream.Close()
+	pipes := treecopy.Stream(files...)
+	defer pipes.Close()
+	return b.container.CopyIn(ctx, debugDir, pipes)
 }
 
 // noteBreakpoints says that commands have passed codebuild-breakpoint, which does nothing without a

@@ -1,12 +1,10 @@
 package runner
 
 import (
-	"archive/tar"
-	"bytes"
 	"context"
-	"errors"
 
 	"github.com/buildlocal/buildlocal/engine"
+	"github.com/buildlocal/buildlocal/internal/treecopy"
 )
 
 // Certificate files in the container: the given ones, and those together with the
@@ -38,15 +36,8 @@ func copyCertificates(ctx context.Context, c engine.Container, certificates []by
 	if len(certificates) == 0 {
 		return nil
 	}
-	var archive bytes.Buffer
-	w := tar.NewWriter(&archive)
-	h := &tar.Header{Name: givenCertificates, Mode: 0o644, Size: int64(len(certificates)), Typeflag: tar.TypeReg}
-	err := w.WriteHeader(h)
-	if err == nil {
-		_, err = w.Write(certificates)
-	}
-	if err = errors.Join(err, w.Close()); err != nil {
-		return err
-	}
-	return c.CopyIn(ctx, certificateDir, &archive)
+	const readable = 0o644
+	files := treecopy.Stream(treecopy.Text(givenCertificates, readable, string(certificates)))
+	defer files.Close()
+	return c.CopyIn(ctx, certificateDir, files)
 }

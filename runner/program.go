@@ -1,14 +1,12 @@
 package runner
 
 import (
-	"archive/tar"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"strings"
 
-	"github.com/buildlocal/buildlocal/engine"
+	"github.com/buildlocal/buildlocal/internal/treecopy"
 	"github.com/buildlocal/buildlocal/runner/shell"
 )
 
@@ -78,24 +76,10 @@ func (b *build) installProgram(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return copyFile(ctx, b.container, programPath, file, &tar.Header{Mode: 0o755, Size: info.Size()})
-}
-
-// copyFile creates one file in a container. h has its mode and size.
-func copyFile(ctx context.Context, c engine.Container, path string, content io.Reader, h *tar.Header) error {
-	h.Name, h.Typeflag = strings.TrimPrefix(path, "/"), tar.TypeReg
-	r, w := io.Pipe()
-	defer r.Close()
-	go func() {
-		stream := tar.NewWriter(w)
-		err := stream.WriteHeader(h)
-		if err == nil {
-			_, err = io.Copy(stream, content)
-		}
-		if err == nil {
-			err = stream.Close()
-		}
-		w.CloseWithError(err)
-	}()
-	return c.CopyIn(ctx, "/", r)
+	const executable = 0o755
+	files := treecopy.Stream(treecopy.File{
+		Name: strings.TrimPrefix(programPath, "/"), Mode: executable, Size: info.Size(), Content: file,
+	})
+	defer files.Close()
+	return b.container.CopyIn(ctx, "/", files)
 }

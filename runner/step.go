@@ -56,11 +56,7 @@ func (b *build) startStepper(ctx context.Context) error {
 	if b.steps != nil {
 		return nil
 	}
-	files, out := io.Pipe()
-	go func() { out.CloseWithError(writePipes(out, []string{"steps", "step.go"})) }()
-	err := b.container.CopyIn(ctx, debugDir, files)
-	_ = files.Close()
-	if err != nil {
+	if err := b.copyPipes(ctx, "steps", "step.go"); err != nil {
 		return fmt.Errorf("create pipes in %s: %w", debugDir, err)
 	}
 	in, answers := io.Pipe()

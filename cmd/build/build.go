@@ -1,4 +1,4 @@
-// Package build has the commands run and plan.
+// Package build has the commands run, plan and debug.
 //
 // They are a thin layer: settings fills a local.Request from flags, local runs the build, and
 // this package chooses how it is shown and which exit code it has.
@@ -30,20 +30,24 @@ import (
 type Options struct {
 	settings.Flags
 
-	prepared func(*cli.App, *local.Inputs) // is called when the inputs are read; nil for nothing
-	ended    func(*runner.Record)          // adds facts to the record; nil for none
-	finished func(*runner.Record)          // gets the masked record; nil for nothing
-	stop     func()                        // stops the build that runs
+	Hooks Hooks
+	stop  func() // stops the build that runs
 
 	// Watched is set by a command that goes on after the build, and offers the next steps itself.
 	Watched *Watched
 }
 
-// Watched connects a build with the command that watches it. All functions may be nil.
+// Hooks are functions that a build calls. All of them may be nil.
+type Hooks struct {
+	Prepared func(*local.Inputs)  // the inputs are read
+	Ended    func(*runner.Record) // the build has ended; adds facts to the record
+	Finished func(*runner.Record) // the record is masked
+}
+
+// Watched connects a build with the command that watches it.
 type Watched struct {
-	Began    func(*local.Session) // the build is prepared, and about to start
-	Finished func(*runner.Record) // the build has ended; the record is masked
-	Sink     local.Sink           // shows the build instead of the usual one; nil for that
+	Began func(*local.Session) // the build is prepared, and about to start
+	Sink  local.Sink           // shows the build instead of the usual one; nil for that
 }
 
 // NewRun returns the command run.
@@ -155,8 +159,8 @@ func Run(ctx context.Context, a *cli.App, o *Options) error {
 	if err != nil {
 		return o.refuse(a, err)
 	}
-	if o.prepared != nil {
-		o.prepared(a, inputs)
+	if o.Hooks.Prepared != nil {
+		o.Hooks.Prepared(inputs)
 	}
 	// Problems are printed before the build, whose output would scroll them away.
 	warn(a, o, inputs)
@@ -168,7 +172,7 @@ func Run(ctx context.Context, a *cli.App, o *Options) error {
 	if o.DryRun {
 		return printPlan(a, o, inputs, session.Plan)
 	}
-	session.Conclude = o.ended
+	session.Conclude = o.Hooks.Ended
 	return conduct(ctx, a, o, session)
 }
 
@@ -177,7 +181,6 @@ func conduct(ctx context.Context, a *cli.App, o *Options, session *local.Session
 	sink := view(a, o, session)
 	if w := o.Watched; w != nil {
 		w.Began(session)
-		o.finished = w.Finished
 		if w.Sink != nil {
 			sink = w.Sink
 		}
@@ -200,8 +203,8 @@ func conduct(ctx context.Context, a *cli.App, o *Options, session *local.Session
 		defer g.end(a)
 	}
 	result := session.Run(ctx, sink)
-	if o.finished != nil {
-		o.finished(result.Record)
+	if o.Hooks.Finished != nil {
+		o.Hooks.Finished(result.Record)
 	}
 	defer o.offerDebug(a, result.Record)
 	if result.Fault != nil && o.Format == "text" { // which was printed above the verdict

@@ -122,11 +122,7 @@ func debuggerOptions(ctx context.Context, a *cli.App, o *Options, s *local.Sessi
 		Build: s.Dir.Name, Project: s.Plan.Identity.Project, Drain: s.Drain, Reload: s.Reload, Ran: s.Ran(),
 		Rewind: s.Rewind,
 		Save:   func(at runner.Place, text string) (debugger.Change, error) { return change(ctx, s, at, text) },
-		Sync: func(ctx context.Context, live *runner.Live) (debugger.Synced, error) {
-			done, err := s.Sync(ctx, live)
-			return debugger.Synced(done), err
-		},
-		TempDir: a.TempDir,
+		Sync:   s.Sync, TempDir: a.TempDir,
 		Explain: func(live *runner.Live, wait bool) (*console.ExplainView, string) {
 			report := s.ExplainStop(live, wait)
 			if report == nil {

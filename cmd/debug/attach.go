@@ -11,6 +11,8 @@ import (
 	"github.com/buildlocal/buildlocal/builds"
 	"github.com/buildlocal/buildlocal/cmd/cli"
 	"github.com/buildlocal/buildlocal/cmd/help"
+	"github.com/buildlocal/buildlocal/cmd/reach"
+	"github.com/buildlocal/buildlocal/cmd/tty"
 	"github.com/buildlocal/buildlocal/control"
 	"github.com/buildlocal/buildlocal/local"
 	"github.com/buildlocal/buildlocal/runner"
@@ -28,13 +30,13 @@ func NewAttach(a *cli.App, runF cli.RunF[AttachOptions]) *cobra.Command {
 	c := &cobra.Command{
 		Use: "attach [BUILD]", Short: "Open the prompt of a build from another terminal",
 		Long: "Open the prompt of a build that was started with --debug. If another terminal has the\n" +
-			"prompt, you are asked whether to take it over; that terminal then shows who has it.\n\n" + buildHelp,
+			"prompt, you are asked whether to take it over; that terminal then shows who has it.\n\n" + reach.Help,
 		Example:     "  buildlocal attach\n  buildlocal attach 12\n  buildlocal attach --watch",
 		Annotations: help.Notes("Exit codes: 0 if you detach, that of run if the build ends, 4 if its process is lost."),
 	}
 	c.Flags().BoolVar(&o.Watch, "watch", false, "only show the build; it cannot be changed")
 	c.RunE = func(c *cobra.Command, args []string) (err error) {
-		if o.Build, err = oneBuild("attach", args); err != nil {
+		if o.Build, err = reach.Name("attach", args); err != nil {
 			return err
 		}
 		return runF.Or(a, attach)(c.Context(), o)
@@ -44,21 +46,21 @@ func NewAttach(a *cli.App, runF cli.RunF[AttachOptions]) *cobra.Command {
 
 // attach runs the prompt of a build on this terminal.
 func attach(ctx context.Context, a *cli.App, o *AttachOptions) error {
-	return withBuild(ctx, a, o.Build, func(b *local.Reached) error {
+	return reach.With(ctx, a, o.Build, func(b *local.Reached) error {
 		status, err := b.Status(ctx)
 		if err != nil {
 			return err
 		}
 		take := false
 		if in, is := a.StdinTerminal(); is && status.Holder != "" && !o.Watch {
-			take, err = ask(ctx, a, in, status.Holder+" has the prompt of this build. Take it over? [y/N] ")
+			take, err = tty.Ask(ctx, a, in, status.Holder+" has the prompt of this build. Take it over? [y/N] ")
 			if err != nil || !take {
 				return err
 			}
 		}
 		err = onTerminal(ctx, a, func(ctx context.Context, t control.Terminal) error {
 			watch := o.Watch || status.Holder != "" && !take
-			return relayed(ctx, b.Attach(ctx, t, watch, take))
+			return reach.Interrupted(ctx, b.Attach(ctx, t, watch, take))
 		})
 		if errors.Is(err, control.ErrEnded) {
 			return verdict(ctx, a, b, err)

@@ -5,6 +5,7 @@ import (
 
 	"github.com/buildlocal/buildlocal/builds"
 	"github.com/buildlocal/buildlocal/cmd/cli"
+	"github.com/buildlocal/buildlocal/cmd/reach"
 	"github.com/buildlocal/buildlocal/dap"
 	"github.com/buildlocal/buildlocal/local"
 	"github.com/buildlocal/buildlocal/runner"
@@ -12,7 +13,7 @@ import (
 
 // DialEditor connects an editor to the debugger of a build.
 func DialEditor(ctx context.Context, a *cli.App, name string) (dap.Attached, error) {
-	b, err := reach(ctx, a, name)
+	b, err := reach.Build(ctx, a, name)
 	if err != nil {
 		return dap.Attached{}, err
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/buildlocal/buildlocal/cmd/cli"
 	"github.com/buildlocal/buildlocal/cmd/help"
+	"github.com/buildlocal/buildlocal/cmd/reach"
 	"github.com/buildlocal/buildlocal/control"
 	"github.com/buildlocal/buildlocal/local"
 )
@@ -29,7 +30,7 @@ func NewExec(a *cli.App, runF cli.RunF[ExecOptions]) *cobra.Command {
 		Long: "Run a command in a running build, or in a container that was kept with --keep, and exit\n" +
 			"with its status. It has the variables, the directory and the user of the next command\n" +
 			"of the build. Its input and outputs are those of exec; secrets are masked.\n\n" +
-			buildHelp + "\n\nThe first word is BUILD if -- follows it, or if a build has this name. Flags of exec\n" +
+			reach.Help + "\n\nThe first word is BUILD if -- follows it, or if a build has this name. Flags of exec\n" +
 			"come before it.",
 		Example: "  buildlocal exec -- printenv\n  buildlocal exec 12 cat package.json\n" +
 			"  tar -c src | buildlocal exec -w /tmp -- tar -x\n" +
@@ -118,7 +119,7 @@ func runExec(ctx context.Context, a *cli.App, o *ExecOptions) error {
 	if err != nil {
 		return err
 	}
-	build, err := reach(ctx, a, name)
+	build, err := reach.Build(ctx, a, name)
 	if err != nil {
 		return err
 	}
@@ -129,14 +130,14 @@ func runExec(ctx context.Context, a *cli.App, o *ExecOptions) error {
 		streams := control.Streams{Stdin: a.Stdin, Stdout: a.Raw.Out, Stderr: a.Raw.Err}
 		var err error
 		exit, err = build.Exec(ctx, o.Request, streams, t)
-		return relayed(ctx, err)
+		return reach.Interrupted(ctx, err)
 	}
 	if o.Request.TTY {
 		err = onTerminal(ctx, a, func(ctx context.Context, t control.Terminal) error { return run(ctx, &t) })
 	} else {
 		err = run(ctx, nil)
 	}
-	return execResult(a, exit, refusal(err))
+	return execResult(a, exit, reach.Refusal(err))
 }
 
 // execResult returns the result of exec as an exit code.

@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/buildlocal/buildlocal/cmd/cli"
+	"github.com/buildlocal/buildlocal/cmd/reach"
 	"github.com/buildlocal/buildlocal/control"
 	"github.com/buildlocal/buildlocal/local"
 	"github.com/buildlocal/buildlocal/runner"
@@ -31,7 +32,7 @@ func NewForward(a *cli.App, runF cli.RunF[ForwardOptions]) *cobra.Command {
 		Use: "forward [BUILD] [LOCAL:]PORT...", Short: "Forward ports of a build to this host",
 		Long: "Forward TCP ports of a build to 127.0.0.1, until Ctrl-C or the end of the build. LOCAL is\n" +
 			"the port of this host, 0 for any free one; without it, it is the port of the build.\n" +
-			"Builds on the engines sandbox and host share the ports of this host.\n\n" + buildHelp +
+			"Builds on the engines sandbox and host share the ports of this host.\n\n" + reach.Help +
 			"\nThe first of several arguments is BUILD if a build has this name.",
 		Example: "  buildlocal forward 8080\n  buildlocal forward 12 18080:8080 0:5432",
 	}
@@ -97,7 +98,7 @@ func forward(ctx context.Context, a *cli.App, o *ForwardOptions) error {
 	if err != nil {
 		return err
 	}
-	return withBuild(ctx, a, name, func(b *local.Reached) error {
+	return reach.With(ctx, a, name, func(b *local.Reached) error {
 		status, err := b.Status(ctx)
 		if err != nil {
 			return err

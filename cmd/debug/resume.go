@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/buildlocal/buildlocal/cmd/cli"
+	"github.com/buildlocal/buildlocal/cmd/reach"
 	"github.com/buildlocal/buildlocal/control"
 	"github.com/buildlocal/buildlocal/internal/human"
 	"github.com/buildlocal/buildlocal/local"
@@ -24,7 +25,7 @@ func NewResume(a *cli.App, runF cli.RunF[ResumeOptions]) *cobra.Command {
 	c := &cobra.Command{
 		Use: "resume [BUILD]", Short: "End the stop of a build",
 		Long: "End the stop of a build, as codebuild-resume does in it: a failure remains a failure, and\n" +
-			"a breakpoint is passed. A flag gives another answer.\n\n" + buildHelp,
+			"a breakpoint is passed. A flag gives another answer.\n\n" + reach.Help,
 		Example: "  buildlocal resume\n  buildlocal resume 12 --retry",
 	}
 	answers := []struct{ name, help string }{
@@ -39,7 +40,7 @@ func NewResume(a *cli.App, runF cli.RunF[ResumeOptions]) *cobra.Command {
 		c.Flags().BoolVar(&chosen[i], answer.name, false, answer.help)
 	}
 	c.RunE = func(c *cobra.Command, args []string) (err error) {
-		if o.Build, err = oneBuild("resume", args); err != nil {
+		if o.Build, err = reach.Name("resume", args); err != nil {
 			return err
 		}
 		var given []string
@@ -59,9 +60,9 @@ func NewResume(a *cli.App, runF cli.RunF[ResumeOptions]) *cobra.Command {
 
 // resume ends the stop of a build.
 func resume(ctx context.Context, a *cli.App, o *ResumeOptions) error {
-	return withBuild(ctx, a, o.Build, func(b *local.Reached) error {
+	return reach.With(ctx, a, o.Build, func(b *local.Reached) error {
 		if err := b.Resume(ctx, o.Answer); err != nil {
-			return relayed(ctx, err)
+			return reach.Interrupted(ctx, err)
 		}
 		_, err := fmt.Fprintf(a.Stdout, "build %s resumed: %s\n", b.Build, o.Answer)
 		return err

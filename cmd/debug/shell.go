@@ -7,6 +7,7 @@ import (
 
 	"github.com/buildlocal/buildlocal/cmd/cli"
 	"github.com/buildlocal/buildlocal/cmd/help"
+	"github.com/buildlocal/buildlocal/cmd/reach"
 	"github.com/buildlocal/buildlocal/control"
 	"github.com/buildlocal/buildlocal/local"
 )
@@ -24,7 +25,7 @@ func NewShell(a *cli.App, runF cli.RunF[ShellOptions]) *cobra.Command {
 		Use: "shell [BUILD]", Short: "Open a shell in a build",
 		Long: "Open a shell in a running build, or in a container that was kept with --keep. It has the\n" +
 			"variables, the directory and the user of the next command. bash is used if the image\n" +
-			"has it. Files that you change stay changed.\n\n" + buildHelp,
+			"has it. Files that you change stay changed.\n\n" + reach.Help,
 		Example:     "  buildlocal shell\n  buildlocal shell 12 --user root\n  buildlocal shell --no-env --shell dash",
 		Annotations: help.Notes("Exit codes: 0 if the shell exits, 4 if the build ends before it."),
 	}
@@ -37,7 +38,7 @@ func NewShell(a *cli.App, runF cli.RunF[ShellOptions]) *cobra.Command {
 	c.Flags().BoolVar(&r.Drop, "drop", false, "drop changed variables, without asking")
 	c.Flags().BoolVar(&r.NoTTY, "no-tty", false, "use no terminal; the shell reads commands from the standard input")
 	c.RunE = func(c *cobra.Command, args []string) (err error) {
-		if o.Build, err = oneBuild("shell", args); err != nil {
+		if o.Build, err = reach.Name("shell", args); err != nil {
 			return err
 		}
 		if r.Keep && r.Drop {
@@ -53,10 +54,10 @@ func NewShell(a *cli.App, runF cli.RunF[ShellOptions]) *cobra.Command {
 
 // shell opens a shell in a build.
 func shell(ctx context.Context, a *cli.App, o *ShellOptions) error {
-	return withBuild(ctx, a, o.Build, func(b *local.Reached) error {
+	return reach.With(ctx, a, o.Build, func(b *local.Reached) error {
 		open := func(ctx context.Context, t control.Terminal) error {
 			_, err := b.Shell(ctx, o.Request, t)
-			return relayed(ctx, err)
+			return reach.Interrupted(ctx, err)
 		}
 		if o.Request.NoTTY {
 			none := func() (uint16, uint16) { return 0, 0 }

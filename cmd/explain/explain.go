@@ -40,7 +40,7 @@ func NewCmd(a *cli.App, runF cli.RunF[Options]) *cobra.Command {
 	}
 	c.Flags().SortFlags = false
 	o.AddSome(c, "source", "output", "color")
-	c.Flags().Lookup("output").Usage = "read the builds in `DIR` (default .buildlocal in the source)"
+	settings.ReadsOutput(c)
 	c.Flags().StringVar(&o.Format, "format", "text", "print the explanation as `FORMAT`: text, markdown or json")
 	o.SetFormats([]string{"text", "markdown", "json"})
 	c.RunE = func(c *cobra.Command, args []string) error {
@@ -57,11 +57,7 @@ func NewCmd(a *cli.App, runF cli.RunF[Options]) *cobra.Command {
 
 // showExplanation explains a build.
 func showExplanation(ctx context.Context, a *cli.App, o *Options) error {
-	s, err := local.OpenBuilds(ctx, &o.Request)
-	if err != nil {
-		return err
-	}
-	b, err := local.FindBuild(s, o.Build)
+	s, b, err := local.OpenBuild(ctx, &o.Request, o.Build)
 	if err != nil {
 		return err
 	}

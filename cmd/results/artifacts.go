@@ -46,7 +46,7 @@ func NewArtifacts(a *cli.App, runF cli.RunF[ArtifactsOptions]) *cobra.Command {
 	}
 	c.Flags().SortFlags = false
 	o.AddSome(c, "source", "output")
-	readsOutput(c)
+	settings.ReadsOutput(c)
 	c.Flags().StringVar(&o.Format, "format", "text", "print artifacts as `FORMAT`: text or json")
 	o.SetFormats([]string{"text", "json"})
 	c.Flags().BoolVar(&o.Diff, "diff", false, "compare two builds")
@@ -57,11 +57,6 @@ func NewArtifacts(a *cli.App, runF cli.RunF[ArtifactsOptions]) *cobra.Command {
 		return runF.Or(a, showArtifacts)(c.Context(), o)
 	}
 	return c
-}
-
-// readsOutput changes the help of --output, which a build writes and this package reads.
-func readsOutput(c *cobra.Command) {
-	c.Flags().Lookup("output").Usage = "read the builds in `DIR` (default .buildlocal in the source)"
 }
 
 // setBuilds checks the arguments. Their number depends on a flag, so cobra's own checks do

@@ -40,7 +40,7 @@ func NewOpen(a *cli.App, runF cli.RunF[OpenOptions]) *cobra.Command {
 	}
 	c.Flags().SortFlags = false
 	o.AddSome(c, "source", "output")
-	readsOutput(c)
+	settings.ReadsOutput(c)
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		if err := o.Settle(c.Context(), a, c); err != nil {
 			return err
@@ -52,11 +52,7 @@ func NewOpen(a *cli.App, runF cli.RunF[OpenOptions]) *cobra.Command {
 
 // openPage opens the page of a build with the program of the system.
 func openPage(ctx context.Context, a *cli.App, o *OpenOptions) error {
-	s, err := local.OpenBuilds(ctx, &o.Request)
-	if err != nil {
-		return err
-	}
-	b, err := local.FindBuild(s, o.Build)
+	_, b, err := local.OpenBuild(ctx, &o.Request, o.Build)
 	if err != nil {
 		return err
 	}

@@ -303,3 +303,49 @@ func FuzzCopy(f *testing.F) {
 		}
 	})
 }
+
+// TestStream_MakesFiles reads the entries of files of each type.
+func TestStream_MakesFiles(t *testing.T) {
+	t.Parallel()
+	r := treecopy.Stream(
+		treecopy.File{Name: "./", Mode: fs.ModeDir | 0o777},
+		treecopy.Text("a", 0o666, "text"),
+		treecopy.File{Name: "pipe", Mode: fs.ModeNamedPipe | 0o600},
+		treecopy.File{Name: "program", Mode: 0o755, Size: 3, Content: strings.NewReader("ELF")},
+	)
+	defer r.Close()
+	var got []entry
+	for stream := tar.NewReader(r); ; {
+		h, err := stream.Next()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, err := io.ReadAll(stream)
+		if err != nil || h.Uid != 0 {
+			t.Errorf("%s: user %d, %v", h.Name, h.Uid, err)
+		}
+		got = append(got, entry{h.Name, h.Typeflag, string(text), h.Mode})
+	}
+	want := []entry{
+		{"./", tar.TypeDir, "", 0o777}, {"a", tar.TypeReg, "text", 0o666},
+		{"pipe", tar.TypeFifo, "", 0o600}, {"program", tar.TypeReg, "ELF", 0o755},
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("got %v\nwant %v", got, want)
+	}
+}
+
+// TestStream_WrongSize gets more and less of a file than its size.
+func TestStream_WrongSize(t *testing.T) {
+	t.Parallel()
+	for _, size := range []int64{1, 3} {
+		r := treecopy.Stream(treecopy.File{Name: "a", Size: size, Content: strings.NewReader("ab")})
+		if _, err := io.Copy(io.Discard, r); err == nil {
+			t.Errorf("size %d: no error", size)
+		}
+		r.Close()
+	}
+}

@@ -1,4 +1,5 @@
-package debug
+// Package files has the commands for the files of a build that runs: cp, diff and sync.
+package files
 
 import (
 	"archive/tar"
@@ -16,6 +17,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/buildlocal/buildlocal/cmd/cli"
+	"github.com/buildlocal/buildlocal/cmd/reach"
+	"github.com/buildlocal/buildlocal/cmd/tty"
 	"github.com/buildlocal/buildlocal/internal/human"
 	"github.com/buildlocal/buildlocal/internal/treecopy"
 	"github.com/buildlocal/buildlocal/local"
@@ -47,7 +50,7 @@ func NewCp(a *cli.App, runF cli.RunF[CpOptions]) *cobra.Command {
 			"relative to the source in the build. DST is a directory to copy into if it exists, else\n" +
 			"the new name. The contents of a directory are copied with SRC/. as SRC. - is a tar\n" +
 			"stream on the standard input or output.\n\n" +
-			"Copied files belong to you here, and to root in the build.\n\n" + buildHelp,
+			"Copied files belong to you here, and to root in the build.\n\n" + reach.Help,
 		Example: "  buildlocal cp :target/app.jar .\n  buildlocal cp fixed.sh 12:scripts/\n" +
 			"  buildlocal cp :/codebuild/output/tmp - | tar -t",
 	}
@@ -80,7 +83,7 @@ func parsePlace(text string) place {
 
 // cp copies in one of the directions.
 func cp(ctx context.Context, a *cli.App, o *CpOptions) error {
-	return withBuild(ctx, a, o.From.build+o.To.build, func(b *local.Reached) error {
+	return reach.With(ctx, a, o.From.build+o.To.build, func(b *local.Reached) error {
 		inBuild := &o.From.path
 		if o.To.inBuild {
 			inBuild = &o.To.path
@@ -97,9 +100,9 @@ func cp(ctx context.Context, a *cli.App, o *CpOptions) error {
 			*inBuild = joinPath(status.SourceDir, *inBuild)
 		}
 		if o.To.inBuild {
-			return relayed(ctx, o.copyIn(ctx, a, b))
+			return reach.Interrupted(ctx, o.copyIn(ctx, a, b))
 		}
-		return relayed(ctx, o.copyOut(ctx, a, b))
+		return reach.Interrupted(ctx, o.copyOut(ctx, a, b))
 	})
 }
 
@@ -221,4 +224,14 @@ func existText(existing []treecopy.Replaced) string {
 	default:
 		return list + " exist"
 	}
+}
+
+// confirm asks on the terminal whether files may be overwritten, after a statement about them.
+// Without a terminal it refuses.
+func confirm(ctx context.Context, a *cli.App, statement string) (bool, error) {
+	in, is := a.StdinTerminal()
+	if !is {
+		return false, cli.Usagef("%s\nuse --yes to overwrite without a question", statement)
+	}
+	return tty.Ask(ctx, a, in, statement+"; overwrite? [y/N] ")
 }

@@ -1,4 +1,4 @@
-package debug
+package tty
 
 import (
 	"bufio"
@@ -6,10 +6,19 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
+	"strings"
 
 	"github.com/buildlocal/buildlocal/cmd/cli"
 	"github.com/buildlocal/buildlocal/internal/regular"
 )
+
+// Ask prints a question and reads the answer.
+func Ask(ctx context.Context, a *cli.App, in *os.File, question string) (bool, error) {
+	line, err := readLine(ctx, a, in, question)
+	answer := strings.ToLower(strings.TrimSpace(line))
+	return answer == "y" || answer == "yes", err
+}
 
 // readLine prints a question on the standard error, and reads a line. The end of the input is an
 // empty line.

@@ -1,6 +1,7 @@
-package debug
+package files
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -8,13 +9,13 @@ import (
 	"os"
 	"path"
 	"path/filepath"
-	"strings"
 	"unicode/utf8"
 
 	"github.com/aymanbagabas/go-udiff"
 	"github.com/spf13/cobra"
 
 	"github.com/buildlocal/buildlocal/cmd/cli"
+	"github.com/buildlocal/buildlocal/cmd/reach"
 	"github.com/buildlocal/buildlocal/control"
 	"github.com/buildlocal/buildlocal/internal/human"
 	"github.com/buildlocal/buildlocal/internal/treecopy"
@@ -37,7 +38,7 @@ func NewSync(a *cli.App, runF cli.RunF[SyncOptions]) *cobra.Command {
 		Long: "Copy files of the source that were changed since the build began, or since the last sync,\n" +
 			"into the build, and remove those that were removed. A file that the build has changed\n" +
 			"too is kept there as NAME.build. Ignored files are never copied.\n\n" +
-			"With --pull, paths of the build are copied to the source instead, after a question.\n\n" + buildHelp,
+			"With --pull, paths of the build are copied to the source instead, after a question.\n\n" + reach.Help,
 		Example: "  buildlocal sync\n  buildlocal sync 12 --pull package-lock.json",
 	}
 	c.Flags().SortFlags = false
@@ -45,7 +46,7 @@ func NewSync(a *cli.App, runF cli.RunF[SyncOptions]) *cobra.Command {
 	c.Flags().BoolVar(&o.Request.Force, "force", false, "also if the source of the build is a commit")
 	c.Flags().BoolVarP(&o.Yes, "yes", "y", false, "overwrite files of the source without a question")
 	c.RunE = func(c *cobra.Command, args []string) (err error) {
-		if o.Build, err = oneBuild("sync", args); err != nil {
+		if o.Build, err = reach.Name("sync", args); err != nil {
 			return err
 		}
 		if o.Yes && len(o.Pull) == 0 {
@@ -61,18 +62,18 @@ func NewSync(a *cli.App, runF cli.RunF[SyncOptions]) *cobra.Command {
 
 // runSync copies source files into a build, or the other way.
 func runSync(ctx context.Context, a *cli.App, o *SyncOptions) error {
-	return withBuild(ctx, a, o.Build, func(b *local.Reached) error {
+	return reach.With(ctx, a, o.Build, func(b *local.Reached) error {
 		if len(o.Pull) > 0 {
-			return relayed(ctx, o.pull(ctx, a, b))
+			return reach.Interrupted(ctx, o.pull(ctx, a, b))
 		}
 		report, err := b.Sync(ctx, o.Request)
 		if err != nil {
-			return relayed(ctx, err)
+			return reach.Interrupted(ctx, err)
 		}
 		for _, name := range report.Conflicts {
 			a.Warnf("note: %s was changed on both sides; the build's version is %s.build", name, name)
 		}
-		_, err = fmt.Fprintln(a.Stdout, syncText(report))
+		_, err = fmt.Fprintln(a.Stdout, cmp.Or(report.Text(), "nothing to sync"))
 		return err
 	})
 }
@@ -127,21 +128,4 @@ func (o *SyncOptions) agree(ctx context.Context, a *cli.App, existing []treecopy
 		return true, nil
 	}
 	return confirm(ctx, a, human.Count(len(existing), "file")+" of the source would change")
-}
-
-// syncText sums a sync up: "synced 2 files, removed 1".
-func syncText(r control.SyncReport) string {
-	var parts []string
-	if n := len(r.Copied); n > 0 {
-		parts = append(parts, "synced "+human.Count(n, "file"))
-	}
-	if n := len(r.Removed); n > 0 && len(parts) > 0 {
-		parts = append(parts, fmt.Sprintf("removed %d", n))
-	} else if n > 0 {
-		parts = append(parts, "removed "+human.Count(n, "file"))
-	}
-	if len(parts) == 0 {
-		return "nothing to sync"
-	}
-	return strings.Join(parts, ", ")
 }

@@ -1,4 +1,5 @@
-package build
+// Package repro has the command repro, which repeats a build of CodeBuild and compares the two.
+package repro
 
 import (
 	"context"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/buildlocal/buildlocal/cmd/cli"
 	"github.com/buildlocal/buildlocal/cmd/help"
+	"github.com/buildlocal/buildlocal/cmd/settings"
 	"github.com/buildlocal/buildlocal/cmd/tty"
 	"github.com/buildlocal/buildlocal/console"
 	"github.com/buildlocal/buildlocal/local"
@@ -17,9 +19,26 @@ import (
 	"github.com/buildlocal/buildlocal/runner"
 )
 
-// ReproOptions are the flags and arguments of repro that run does not have.
-type ReproOptions struct {
-	*Options
+// Command returns the command run, which is in another package, except that it calls do instead of
+// running the build: repro is a variant of it.
+type Command func(a *cli.App, do func(context.Context, *Build) error) *cobra.Command
+
+// Build is a build with the flags of run, which has not been started.
+type Build struct {
+	*settings.Flags
+	Run func(context.Context, Hooks) error
+}
+
+// Hooks are functions that a build calls. All of them may be nil.
+type Hooks struct {
+	Prepared func(*local.Inputs)  // the inputs are read
+	Ended    func(*runner.Record) // the build has ended; adds facts to the record
+	Finished func(*runner.Record) // the record is masked
+}
+
+// Options are the flags and arguments of repro that run does not have.
+type Options struct {
+	*Build
 	Of    string // a file, -, or the name of a build in CodeBuild
 	ID    string // of one of several builds in the file
 	Log   string // file with the log; may be empty
@@ -29,11 +48,11 @@ type ReproOptions struct {
 	WithCache, SameIdentity bool
 }
 
-// NewRepro returns the command repro.
-func NewRepro(a *cli.App, runF cli.RunF[ReproOptions]) *cobra.Command {
-	o := &ReproOptions{}
-	c := NewRun(a, func(ctx context.Context, flags *Options) error {
-		o.Options = flags
+// NewCmd returns the command repro.
+func NewCmd(a *cli.App, run Command, runF cli.RunF[Options]) *cobra.Command {
+	o := &Options{}
+	c := run(a, func(ctx context.Context, b *Build) error {
+		o.Build = b
 		return runF.Or(a, reproduce)(ctx, o)
 	})
 	c.Use, c.Short = "repro FILE | - | BUILD-ID | ARN | URL", "Repeat a failed build of CodeBuild on this machine"
@@ -67,7 +86,7 @@ func NewRepro(a *cli.App, runF cli.RunF[ReproOptions]) *cobra.Command {
 }
 
 // reproduce repeats a build and compares it.
-func reproduce(ctx context.Context, a *cli.App, o *ReproOptions) error {
+func reproduce(ctx context.Context, a *cli.App, o *Options) error {
 	b, log, err := o.read(ctx, a)
 	if err != nil {
 		return err
@@ -85,9 +104,11 @@ func reproduce(ctx context.Context, a *cli.App, o *ReproOptions) error {
 	}
 	o.Debug.Debug = o.Debug.Debug || !o.Check && o.Format == "text" && tty.Prompt(a) != nil
 	a.Warnf("note: %s", r.introduction())
-	o.prepared, o.ended = r.breakAt, func(record *runner.Record) { record.Repro = repro.Compare(r.Case, record) }
-	o.finished = func(record *runner.Record) { r.result = record.Repro }
-	err = Run(ctx, a, o.Options)
+	err = o.Run(ctx, Hooks{
+		Prepared: func(in *local.Inputs) { r.breakAt(a, in) },
+		Ended:    func(record *runner.Record) { record.Repro = repro.Compare(r.Case, record) },
+		Finished: func(record *runner.Record) { r.result = record.Repro },
+	})
 	if r.result == nil { // the build was not started
 		return err
 	}
@@ -105,7 +126,7 @@ func reproduce(ctx context.Context, a *cli.App, o *ReproOptions) error {
 }
 
 // read reads the record of the build and its log.
-func (o *ReproOptions) read(ctx context.Context, a *cli.App) (b project.Build, log string, err error) {
+func (o *Options) read(ctx context.Context, a *cli.App) (b project.Build, log string, err error) {
 	id, isID := local.ParseBuildID(o.Of)
 	_, missing := os.Lstat(o.Of)
 	if isID && missing != nil {
@@ -122,7 +143,7 @@ func (o *ReproOptions) read(ctx context.Context, a *cli.App) (b project.Build, l
 // reproduction is a build that repeats another one.
 type reproduction struct {
 	repro.Case
-	o       *ReproOptions
+	o       *Options
 	failure project.BuildFailure
 	result  *runner.Repro // nil until the build has ended
 }

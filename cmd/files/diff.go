@@ -1,4 +1,4 @@
-package debug
+package files
 
 import (
 	"context"
@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/buildlocal/buildlocal/cmd/cli"
+	"github.com/buildlocal/buildlocal/cmd/reach"
 	"github.com/buildlocal/buildlocal/console"
 	"github.com/buildlocal/buildlocal/control"
 	"github.com/buildlocal/buildlocal/internal/human"
@@ -28,13 +29,13 @@ func NewDiff(a *cli.App, runF cli.RunF[DiffOptions]) *cobra.Command {
 		Use: "diff [BUILD]", Short: "List the files and variables that a build has changed",
 		Long: "List the files that a build has added (A), changed (M) or removed (D) since its image and\n" +
 			"its source, and the names of the variables that it has changed. A new directory is one\n" +
-			"line. Files in memory, in volumes and below /codebuild are left out.\n\n" + buildHelp,
+			"line. Files in memory, in volumes and below /codebuild are left out.\n\n" + reach.Help,
 		Example: "  buildlocal diff\n  buildlocal diff 12 --name-only\n  buildlocal diff 12 --format json",
 	}
 	c.Flags().BoolVar(&o.NameOnly, "name-only", false, "print the paths of the files only")
 	cli.AddFormat(c, &o.Format)
 	c.RunE = func(c *cobra.Command, args []string) (err error) {
-		if o.Build, err = oneBuild("diff", args); err != nil {
+		if o.Build, err = reach.Name("diff", args); err != nil {
 			return err
 		}
 		if err := cli.CheckFormat(o.Format); err != nil {
@@ -58,10 +59,10 @@ type changedFile struct {
 
 // runDiff prints the changes of a build.
 func runDiff(ctx context.Context, a *cli.App, o *DiffOptions) error {
-	return withBuild(ctx, a, o.Build, func(b *local.Reached) error {
+	return reach.With(ctx, a, o.Build, func(b *local.Reached) error {
 		changes, err := b.Changes(ctx)
 		if err != nil {
-			return relayed(ctx, err)
+			return reach.Interrupted(ctx, err)
 		}
 		if o.Format == cli.FormatJSON {
 			files := []changedFile{}
