@@ -39,9 +39,15 @@ const editorTimeout = 60 * time.Second
 // newEditor starts buildlocal dap in a directory.
 func newEditor(t *testing.T, dir string, args ...string) *editor {
 	t.Helper()
+	return newEditorWith(t, dir, nil, args...)
+}
+
+// newEditorWith is newEditor with more variables.
+func newEditorWith(t *testing.T, dir string, env []string, args ...string) *editor {
+	t.Helper()
 	e := &editor{t: t, done: make(chan struct{}), changed: make(chan struct{})}
 	e.cmd = exec.Command("buildlocal", append([]string{"dap"}, args...)...)
-	e.cmd.Dir, e.cmd.Env = dir, append(terminalEnviron(), "CI=")
+	e.cmd.Dir, e.cmd.Env = dir, append(append(terminalEnviron(), "CI="), env...)
 	var err error
 	if e.errs, err = os.Create(filepath.Join(t.TempDir(), "stderr")); err != nil {
 		t.Fatal(err)
@@ -303,4 +309,14 @@ func (e *editor) evaluate(text, context string) string {
 	e.t.Helper()
 	arguments := map[string]any{"expression": text, "context": context, "frameId": 1}
 	return asked[*dap.EvaluateResponse](e, "evaluate", arguments).Body.Result
+}
+
+// stackNames returns the names of the frames.
+func (e *editor) stackNames() []string {
+	e.t.Helper()
+	var all []string
+	for _, f := range asked[*dap.StackTraceResponse](e, "stackTrace", map[string]any{"threadId": 1}).Body.StackFrames {
+		all = append(all, f.Name)
+	}
+	return all
 }

@@ -11,34 +11,44 @@ import (
 	"github.com/buildlocal/buildlocal/runner"
 )
 
-// console is the debug console of the client as a writer.
-type console struct {
+// debugConsole is the console of the client as a writer.
+type debugConsole struct {
 	*session
 	category string
 }
 
 // Write implements io.Writer.
-func (c console) Write(p []byte) (int, error) {
+func (c debugConsole) Write(p []byte) (int, error) {
 	c.event("output", dap.OutputEventBody{Category: c.category, Output: string(p)})
 	return len(p), nil
 }
 
 // answer answers the stop with a command of the prompt.
 func (s *session) answer(ctx context.Context, line string) error {
-	r, _, err := s.stopped()
+	r, w, err := s.stopped()
 	if err != nil {
 		return err
 	}
-	return r.guest.Do(ctx, line, console{s, "console"})
+	return r.guest.Do(ctx, w, line, debugConsole{s, "console"})
 }
 
 // stepOut lets the build go on until a function of a command has ended, or the command.
 func (s *session) stepOut() error {
-	r, _, err := s.stopped()
+	r, w, err := s.stopped()
 	if err != nil {
 		return err
 	}
-	return r.guest.StepOut()
+	return r.guest.StepOut(w)
+}
+
+// stepBack goes back to the snapshot at the previous boundary of phases. There is nothing between two
+// boundaries, so a client that continues backward gets there too.
+func (s *session) stepBack() error {
+	r, w, err := s.stopped()
+	if err != nil {
+		return err
+	}
+	return r.guest.StepBack(w, debugConsole{s, "console"})
 }
 
 // pause suspends the running command.
@@ -98,8 +108,8 @@ func (s *session) gotoTargets(a dap.GotoTargetsArguments) (any, error) {
 }
 
 // jump goes on at a target, and stops there.
-func (s *session) jump(ctx context.Context, target int) error {
-	r, _, err := s.stopped()
+func (s *session) jump(target int) error {
+	r, w, err := s.stopped()
 	if err != nil {
 		return err
 	}
@@ -111,7 +121,13 @@ func (s *session) jump(ctx context.Context, target int) error {
 	s.mu.Lock()
 	r.target = at
 	s.mu.Unlock()
-	return r.guest.Goto(ctx, at, console{s, "console"})
+	err = r.guest.Goto(w, at, debugConsole{s, "console"})
+	if err != nil {
+		s.mu.Lock()
+		r.target = ""
+		s.mu.Unlock()
+	}
+	return err
 }
 
 // exceptionInfo explains why the build has stopped.

@@ -2,7 +2,9 @@ package dap
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"fmt"
 
 	"github.com/google/go-dap"
 )
@@ -10,6 +12,12 @@ import (
 // dispatch carries a request out. It returns the body of the response, and a function to call after it
 // was sent, which may end the session.
 func (s *session) dispatch(ctx context.Context, r request) (body any, after func() error, err error) {
+	if err := s.check(r); err != nil {
+		if _, is := r.Message.(*dap.AttachRequest); is {
+			s.relayed <- false // the session is here
+		}
+		return nil, nil, err
+	}
 	switch m := r.Message.(type) {
 	case *dap.InitializeRequest:
 		return s.initialize(m, r.raw), nil, nil
@@ -17,9 +25,7 @@ func (s *session) dispatch(ctx context.Context, r request) (body any, after func
 		return nil, s.initialized, s.launch(ctx, m.Arguments)
 	case *dap.AttachRequest:
 		err := s.attach(ctx, m, r.raw)
-		if err != nil && err != errRelayed {
-			s.relayed <- false
-		} else if err == nil {
+		if err != errRelayed {
 			s.relayed <- false // the session is here
 		}
 		return nil, s.initialized, err
@@ -43,6 +49,37 @@ func (s *session) dispatch(ctx context.Context, r request) (body any, after func
 	}
 	body, err = s.dispatchState(ctx, r.Message)
 	return body, nil, err
+}
+
+// check returns an error for a request that comes too early, or about a thread that does not exist. A client
+// may leave the thread out, because there is only one.
+func (s *session) check(r request) error {
+	s.mu.Lock()
+	hello := s.hello
+	s.mu.Unlock()
+	switch r.Message.(type) {
+	case *dap.InitializeRequest:
+		if hello != nil {
+			return errors.New("initialize was sent already")
+		}
+		return nil
+	case *dap.DisconnectRequest, *dap.CancelRequest:
+		return nil
+	}
+	var given struct {
+		Arguments struct {
+			ThreadID int `json:"threadId"`
+		} `json:"arguments"`
+	}
+	_ = json.Unmarshal(r.raw, &given) // that of a request without a thread may have any type
+	number := given.Arguments.ThreadID
+	switch {
+	case hello == nil:
+		return errors.New("the first request must be initialize")
+	case number != 0 && number != thread:
+		return fmt.Errorf("there is no thread %d; the build is thread %d", number, thread)
+	}
+	return nil
 }
 
 // initialized reports to the client that breakpoints can be set. It is sent after the build is known, so that
@@ -85,8 +122,7 @@ func (s *session) dispatchControl(ctx context.Context, m dap.Message) (body any,
 	case *dap.StepOutRequest:
 		return nil, true, s.stepOut()
 	case *dap.StepBackRequest, *dap.ReverseContinueRequest:
-		// A client asks only after the capability was announced, see initialize.
-		return nil, true, errors.New("going back needs a snapshot of the build, and there are no snapshots")
+		return nil, true, s.stepBack()
 	case *dap.PauseRequest:
 		return nil, true, s.pause()
 	case *dap.RestartFrameRequest:
@@ -95,7 +131,7 @@ func (s *session) dispatchControl(ctx context.Context, m dap.Message) (body any,
 		body, err := s.gotoTargets(m.Arguments)
 		return body, true, err
 	case *dap.GotoRequest:
-		return nil, true, s.jump(ctx, m.Arguments.TargetId)
+		return nil, true, s.jump(m.Arguments.TargetId)
 	}
 	return nil, false, nil
 }
@@ -108,7 +144,7 @@ func (s *session) dispatchState(ctx context.Context, m dap.Message) (any, error)
 	case *dap.StackTraceRequest:
 		return s.stackTrace(m.Arguments)
 	case *dap.ScopesRequest:
-		return s.scopes()
+		return s.scopes(m.Arguments)
 	case *dap.VariablesRequest:
 		return s.listVariables(ctx, m.Arguments)
 	case *dap.SetVariableRequest:

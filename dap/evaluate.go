@@ -33,7 +33,7 @@ func (s *session) evaluate(ctx context.Context, a dap.EvaluateArguments) (any, e
 			s.event("invalidated", dap.InvalidatedEventBody{Areas: []dap.InvalidatedAreas{"variables"}})
 		}
 	}()
-	out := &lines{to: console{s, "stdout"}}
+	out := &lines{to: debugConsole{s, "stdout"}}
 	defer out.flush()
 	if line, command := strings.CutPrefix(text, ":"); command {
 		return dap.EvaluateResponseBody{}, s.prompt(ctx, r, strings.TrimSpace(line), out)
@@ -47,7 +47,11 @@ func (s *session) evaluate(ctx context.Context, a dap.EvaluateArguments) (any, e
 // prompt carries out a command of the prompt. A shell is opened in a terminal of the editor.
 func (s *session) prompt(ctx context.Context, r *run, line string, out *lines) error {
 	if line != "shell" && line != "s" {
-		return r.guest.Do(ctx, line, out)
+		_, w, err := s.stopped()
+		if err != nil {
+			return err
+		}
+		return r.guest.Do(ctx, w, line, out)
 	}
 	words := s.Shell(r.build.Build)
 	if !s.supports(func(c dap.InitializeRequestArguments) bool { return c.SupportsRunInTerminalRequest }) {
@@ -63,7 +67,7 @@ func (s *session) prompt(ctx context.Context, r *run, line string, out *lines) e
 // lines passes complete lines on, so that an editor does not show parts of them. The rest is passed on in
 // the end.
 type lines struct {
-	to   console
+	to   debugConsole
 	rest []byte
 }
 

@@ -192,7 +192,24 @@ func (r *run) announce(before, now *debugger.Waiting) {
 		return
 	}
 	r.variables.forget()
-	r.event("stopped", r.stoppedBody(now))
+	r.announceStepBack(r.guest.CanStepBack())
+	body := r.stoppedBody(now)
+	r.mu.Lock()
+	r.announced = now
+	r.mu.Unlock()
+	r.event("stopped", body)
+}
+
+// announceStepBack reports to the client when it becomes possible, or with another build impossible, to
+// step back.
+func (s *session) announceStepBack(able bool) {
+	s.mu.Lock()
+	changed := s.stepsBack != able
+	s.stepsBack = able
+	s.mu.Unlock()
+	if changed { // not dap.Capabilities, which leaves false out
+		s.event("capabilities", map[string]any{"capabilities": map[string]bool{"supportsStepBack": able}})
+	}
 }
 
 // stoppedBody describes a stop.

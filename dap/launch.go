@@ -29,7 +29,8 @@ type run struct {
 	shown chan struct{} // closed when the client knows
 
 	variables variableCache
-	target    string // where the client has jumped; guarded by mu
+	target    string            // where the client has jumped; guarded by mu
+	announced *debugger.Waiting // the stop that the client knows; guarded by mu
 }
 
 // initialize answers with the abilities of this session. Step back is not among them: the snapshots
@@ -147,7 +148,9 @@ func (s *session) attach(ctx context.Context, request *dap.AttachRequest, raw js
 		return errors.New("this session has a build already")
 	}
 	if s.Build != nil {
-		s.begin(s.Build, false, false)
+		joined := *s.Build
+		joined.Run, joined.Close = nil, nil // the session that has launched it calls them
+		s.begin(&joined, false, false)
 		return nil
 	}
 	name := ""
@@ -228,6 +231,7 @@ func (s *session) restart(ctx context.Context, request *dap.RestartRequest) erro
 	s.mu.Lock()
 	s.run = nil
 	s.mu.Unlock()
+	s.announceStepBack(false)
 	if err := s.prepare(ctx, arguments); err != nil {
 		s.event("terminated", nil)
 		return err

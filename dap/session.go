@@ -40,7 +40,9 @@ type session struct {
 	ready    bool // the client has configured everything
 	marks    map[string][]*mark
 	lastMark int
-	running  map[int]context.CancelFunc // requests that can be canceled
+	// stepsBack says that the client was told that it can step back.
+	stepsBack bool
+	running   map[int]context.CancelFunc // requests that can be canceled
 }
 
 // request is a message of the client.
@@ -332,14 +334,18 @@ func (s *session) current() (*run, error) {
 	return s.run, nil
 }
 
-// stopped returns the stop of the build, and an error while it runs.
+// stopped returns the stop of the build, and an error while it runs. A stop that the client does not know
+// of is none: its request was for the stop before, which somebody else has answered.
 func (s *session) stopped() (*run, *debugger.Waiting, error) {
 	r, err := s.current()
 	if err != nil {
 		return nil, nil, err
 	}
 	w, _, _ := r.guest.State()
-	if w == nil {
+	s.mu.Lock()
+	known := w.Is(r.announced)
+	s.mu.Unlock()
+	if w == nil || !known {
 		return nil, nil, debugger.ErrRunning
 	}
 	return r, w, nil

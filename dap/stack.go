@@ -13,6 +13,7 @@ import (
 
 	"github.com/google/go-dap"
 
+	"github.com/buildlocal/buildlocal/console"
 	"github.com/buildlocal/buildlocal/debugger"
 	"github.com/buildlocal/buildlocal/internal/human"
 	"github.com/buildlocal/buildlocal/runner"
@@ -143,6 +144,14 @@ func (r *run) frames(w *debugger.Waiting) []dap.StackFrame {
 	return frames
 }
 
+// checkFrame returns an error for a frame that is not in the stack.
+func (r *run) checkFrame(w *debugger.Waiting, id int) error {
+	if slices.ContainsFunc(r.frames(w), func(f dap.StackFrame) bool { return f.Id == id }) {
+		return nil
+	}
+	return fmt.Errorf("there is no frame %d; stackTrace lists those of this stop", id)
+}
+
 // firstLineOf returns the first line of a text, with a sign if there are more.
 func firstLineOf(text string) string {
 	line, more, _ := strings.Cut(strings.TrimRight(text, "\n"), "\n")
@@ -160,11 +169,16 @@ const (
 	secretScope
 	lastScope
 	buildScope
+	filesScope
 )
 
 // scopes returns the groups of variables. They are the same for all frames: the build has one state.
-func (s *session) scopes() (any, error) {
-	if _, _, err := s.stopped(); err != nil {
+func (s *session) scopes(a dap.ScopesArguments) (any, error) {
+	r, w, err := s.stopped()
+	if err != nil {
+		return nil, err
+	}
+	if err := r.checkFrame(w, a.FrameId); err != nil {
 		return nil, err
 	}
 	return dap.ScopesResponseBody{Scopes: []dap.Scope{
@@ -173,6 +187,7 @@ func (s *session) scopes() (any, error) {
 		{Name: "CodeBuild", VariablesReference: serviceScope},
 		{Name: "Secrets", VariablesReference: secretScope},
 		{Name: "Last command", VariablesReference: lastScope},
+		{Name: "Files changed", VariablesReference: filesScope, Expensive: true},
 		{Name: "Build", VariablesReference: buildScope},
 	}}, nil
 }
@@ -221,6 +236,10 @@ func (s *session) listVariables(ctx context.Context, a dap.VariablesArguments) (
 	switch a.VariablesReference {
 	case lastScope:
 		r.lastCommand(w, add)
+	case filesScope:
+		if err := r.changedFiles(ctx, add); err != nil {
+			return nil, err
+		}
 	case buildScope:
 		if err := r.buildFacts(ctx, add); err != nil {
 			return nil, err
@@ -288,6 +307,25 @@ func (r *run) lastCommand(w *debugger.Waiting, add func(name, value string)) {
 	}
 }
 
+// maxFiles is how many changed files an editor lists.
+const maxFiles = 1000
+
+// changedFiles adds the files that the last command has changed, else those of its phase or of the build.
+func (r *run) changedFiles(ctx context.Context, add func(name, value string)) error {
+	by, all, err := r.guest.Changed(ctx)
+	if err != nil || by == "" {
+		return err
+	}
+	add("changed by", by)
+	for _, row := range console.ChangeRows(all[:min(len(all), maxFiles)]) {
+		add(row.Path, strings.TrimSpace(row.Letter+" "+row.Size))
+	}
+	if more := len(all) - maxFiles; more > 0 {
+		add("…", human.Count(more, "other file")+"; :files in the debug console lists all")
+	}
+	return nil
+}
+
 // buildFacts adds facts about the build.
 func (r *run) buildFacts(ctx context.Context, add func(name, value string)) error {
 	p := r.build.Plan()
@@ -313,8 +351,12 @@ func (r *run) buildFacts(ctx context.Context, add func(name, value string)) erro
 
 // setVariable sets a variable of the build.
 func (s *session) setVariable(ctx context.Context, a dap.SetVariableArguments) (any, error) {
-	if a.VariablesReference == lastScope || a.VariablesReference == buildScope {
+	switch a.VariablesReference {
+	case allScope, changedScope, serviceScope, secretScope:
+	case lastScope, buildScope, filesScope:
 		return nil, fmt.Errorf("%s is not a variable of the build", a.Name)
+	default:
+		return nil, fmt.Errorf("there are no variables with the reference %d", a.VariablesReference)
 	}
 	value, err := s.set(ctx, a.Name, a.Value)
 	if err != nil {

@@ -133,8 +133,11 @@ func (f *front) fail(err error) {
 func (f *front) masked(text string) string { return f.live.Mask(text) }
 
 // answer answers the stop.
-func (f *front) answer(a runner.Answer) (bool, error) {
-	if err := f.Answer(a, f.t.Name); err != nil {
+func (f *front) answer(a runner.Answer) (bool, error) { return f.answerWith(a, nil) }
+
+// answerWith answers the stop, and changes the state of the debugger unless another front end was faster.
+func (f *front) answerWith(a runner.Answer, change func()) (bool, error) {
+	if err := f.reply(f.stop, answered{a, f.t.Name}, change); err != nil {
 		f.fail(err)
 		return false, nil
 	}
@@ -184,10 +187,8 @@ const anyDepth = 1 << 30
 
 // stepTo stops before the next command, or before the next statement up to a depth.
 func (f *front) stepTo(depth int, into bool) (bool, error) {
-	f.mu.Lock()
-	f.step, f.depth = true, depth
-	f.mu.Unlock()
-	return f.answer(runner.Answer{Action: runner.ActionContinue, Into: into})
+	a := runner.Answer{Action: runner.ActionContinue, Into: into}
+	return f.answerWith(a, func() { f.step, f.depth = true, depth })
 }
 
 // resolve returns the places that a text names in the plan.
@@ -211,72 +212,11 @@ func (f *front) runUntil(_ context.Context, args string) (bool, error) {
 		f.fail(err)
 		return false, nil
 	}
-	f.mu.Lock()
-	for _, place := range at {
-		f.until[place] = true
-	}
-	f.mu.Unlock()
-	return f.answer(runner.Answer{Action: runner.ActionContinue})
-}
-
-// jump goes to another command.
-func (f *front) jump(_ context.Context, args string) (bool, error) {
-	args, here := strings.CutSuffix(args, " --here")
-	at, err := f.resolve(strings.TrimSpace(args))
-	f.mu.Lock()
-	places := f.plan.Places()
-	f.mu.Unlock()
-	index := func(at string) int { return slices.IndexFunc(places, func(p runner.Place) bool { return p.At == at }) }
-	switch {
-	case err != nil:
-	case len(at) != 1 || index(at[0]) < 0:
-		err = fmt.Errorf("expected one command, such as goto build:2")
-	case index(at[0]) <= max(index(f.stop.At), lastIn(places, f.stop)) && !here:
-		var a runner.Answer
-		if a, err = f.goBack(places, places[index(at[0])]); err == nil {
-			return f.answer(a)
+	return f.answerWith(runner.Answer{Action: runner.ActionContinue}, func() {
+		for _, place := range at {
+			f.until[place] = true
 		}
-		err = fmt.Errorf("%s is behind: %w\ngoto %s --here goes back, and leaves the files as they are", at[0], err, at[0])
-	}
-	if err != nil {
-		f.fail(err)
-		return false, nil
-	}
-	return f.answer(runner.Answer{Action: runner.ActionGoto, To: at[0]})
-}
-
-// goBack returns the answer that restores the latest snapshot before a command and runs the build until
-// there.
-func (f *front) goBack(places []runner.Place, to runner.Place) (runner.Answer, error) {
-	if f.Rewind == nil {
-		return runner.Answer{}, errors.New("the build has no snapshots")
-	}
-	if err := fits(f.stop.Stop, runner.ActionGoto); err != nil {
-		return runner.Answer{}, err
-	}
-	from, over, err := f.Rewind(to.Phase)
-	if err != nil {
-		return runner.Answer{}, err
-	}
-	first := slices.IndexFunc(places, func(p runner.Place) bool { return !slices.Contains(over, p.Phase) })
-	if first < 0 {
-		return runner.Answer{}, errors.New("no command is left after the snapshot")
-	}
-	f.printf("restoring the end of %s", over[len(over)-1])
-	f.change(func() { f.until = map[string]bool{to.At: true} })
-	return runner.Answer{Action: runner.ActionGoto, To: places[first].At, Restore: from}, nil
-}
-
-// lastIn returns the index of the last command of the phase whose end the build is at; -1 for a
-// stop at a command.
-func lastIn(places []runner.Place, w *stopped) int {
-	last := -1
-	for i, p := range places {
-		if w.Reason == runner.AfterPhase && p.Phase == w.Phase {
-			last = i
-		}
-	}
-	return last
+	})
 }
 
 func (f *front) addBreak(_ context.Context, args string) (bool, error) {

@@ -51,6 +51,8 @@ type Options struct {
 	// Rewind returns a snapshot of a phase before another one, and the phases that are over in it. It
 	// may be nil.
 	Rewind func(before runner.PhaseType) (*runner.Restoration, []runner.PhaseType, error)
+	// CanRewind reports at once whether the build has a snapshot. It may be nil.
+	CanRewind func() bool
 	// Explain explains the failure of the last command. With wait it waits for facts that are still
 	// looked up. The line sums up the changes since the last green build. It returns nil if it
 	// does not know more than the stop. It may be nil.
@@ -293,19 +295,36 @@ func (d *Debugger) Answer(a runner.Answer, by string) error {
 	if len(d.stops) == 0 {
 		return fmt.Errorf("the build is not stopped")
 	}
-	if err := fits(d.stops[0].Stop, a.Action); err != nil {
+	return d.give(d.stops[0], answered{a, by})
+}
+
+// reply answers a stop for a front end, and changes the state of the debugger with the answer. An answer
+// that comes too late changes nothing: it must neither count for the next stop nor make the build stop where
+// the front end that was faster does not expect it. change may be nil.
+func (d *Debugger) reply(w *stopped, a answered, change func()) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if err := d.give(w, a); err != nil {
 		return err
 	}
-	return d.give(d.stops[0], a, by)
+	if change != nil {
+		change()
+	}
+	return nil
 }
 
 // give passes an answer to a stop. The lock is held.
-func (d *Debugger) give(w *stopped, a runner.Answer, by string) error {
-	if w.closed {
+func (d *Debugger) give(w *stopped, a answered) error {
+	switch err := fits(w.Stop, a.Action); {
+	case w.closed && w.by != "":
+		return fmt.Errorf("the build has gone on: continued by %s", w.by)
+	case w.closed:
 		return fmt.Errorf("the build has gone on")
+	case err != nil:
+		return err
 	}
-	w.closed, w.by = true, by
-	w.answer <- answered{a, by}
+	w.closed, w.by = true, a.by
+	w.answer <- a
 	return nil
 }
 

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/buildlocal/buildlocal/console"
+	"github.com/buildlocal/buildlocal/engine"
 	"github.com/buildlocal/buildlocal/internal/human"
 	"github.com/buildlocal/buildlocal/project"
 	"github.com/buildlocal/buildlocal/runner"
@@ -79,6 +80,15 @@ func (d *Debugger) Live() *runner.Live {
 	return d.live
 }
 
+// at returns a front end at a stop, which is perhaps over by now.
+func (g *Guest) at(w *Waiting, out io.Writer) (*front, error) {
+	f, err := g.front(out)
+	if err == nil {
+		f.stop = w.w
+	}
+	return f, err
+}
+
 // front returns a front end at the current stop, whose lines go to out.
 func (g *Guest) front(out io.Writer) (*front, error) {
 	size := func() (columns, rows int) { return guestColumns, guestRows }
@@ -107,54 +117,54 @@ const (
 // ErrRunning is returned for a command that needs a stopped build.
 var ErrRunning = errors.New("the build is running: pause it, or set a breakpoint")
 
-// Do carries out a line of the prompt.
-func (g *Guest) Do(ctx context.Context, line string, out io.Writer) error {
-	f, err := g.front(out)
-	if err != nil {
-		return err
-	}
-	if f.stop == nil {
-		return ErrRunning
-	}
+// Do carries out a line of the prompt at a stop.
+func (g *Guest) Do(ctx context.Context, w *Waiting, line string, out io.Writer) error {
 	word, _, _ := strings.Cut(line, " ")
 	if c, err := find(word); err == nil && slices.Contains([]string{"edit", "shell", "detach"}, c.name) {
 		return fmt.Errorf("%s needs a terminal: buildlocal attach %s opens the prompt there", c.name, g.d.Build)
 	}
+	return g.do(w, out, func(f *front) (bool, error) { return f.execute(ctx, line) })
+}
+
+// do lets a front end act at a stop, and returns what it reports as errors.
+func (g *Guest) do(w *Waiting, out io.Writer, act func(f *front) (bool, error)) error {
+	f, err := g.at(w, out)
+	if err != nil {
+		return err
+	}
 	var failed []error
 	f.failed = func(err error) { failed = append(failed, err) }
-	_, err = f.execute(ctx, line)
+	_, err = act(f)
 	return errors.Join(append(failed, err)...)
 }
 
 // Goto goes on at a command and stops before it.
-func (g *Guest) Goto(ctx context.Context, at string, out io.Writer) error {
-	g.d.mu.Lock()
-	g.d.until[at] = true
-	g.d.mu.Unlock()
-	err := g.Do(ctx, "goto "+at, out)
-	if err != nil {
-		g.d.mu.Lock()
-		delete(g.d.until, at)
-		g.d.mu.Unlock()
-	}
-	return err
+func (g *Guest) Goto(w *Waiting, at string, out io.Writer) error {
+	return g.do(w, out, func(f *front) (bool, error) {
+		return f.jumpWith(at, func() { f.until[at] = true })
+	})
 }
+
+// StepBack goes back to the snapshot at the previous boundary of phases, and stops after it.
+func (g *Guest) StepBack(w *Waiting, out io.Writer) error { return g.do(w, out, (*front).stepBack) }
+
+// CanStepBack reports whether the build has a snapshot.
+func (g *Guest) CanStepBack() bool { return g.d.CanRewind != nil && g.d.CanRewind() }
 
 // StepOut lets the build go on until the current function of a command that is stepped through has
 // ended.
-func (g *Guest) StepOut() error {
+func (g *Guest) StepOut(w *Waiting) error {
+	return g.do(w, io.Discard, func(f *front) (bool, error) { return f.stepOut(context.Background(), "") })
+}
+
+// Changed returns the files that the last command has changed; without any, those of its phase, else of the
+// build. by says which of them it is, and is empty without changes.
+func (g *Guest) Changed(ctx context.Context) (by string, all []engine.Change, err error) {
 	f, err := g.front(io.Discard)
 	if err != nil {
-		return err
+		return "", nil, err
 	}
-	if f.stop == nil {
-		return ErrRunning
-	}
-	f.failed = func(failed error) { err = failed }
-	if _, stepErr := f.stepOut(context.Background(), ""); stepErr != nil {
-		return stepErr
-	}
-	return err
+	return f.changedFiles(ctx, false)
 }
 
 // Run runs a shell command: as a command of the build, which keeps its variables and its directory,

@@ -65,14 +65,13 @@ func (f *front) retryClean(ctx context.Context) (bool, error) {
 		f.fail(fmt.Errorf("%s is no command of the buildspec", f.stop.At))
 		return false, nil
 	}
-	clean, err := f.goBack(places, places[at])
+	clean, err := f.goBack(places, places[at].Phase)
 	if err != nil {
 		f.fail(err)
 		return false, nil
 	}
-	f.change(func() { f.until = nil }) // it stops where it fails again
 	clean.Plan = a.Plan
-	return f.answer(clean)
+	return f.rewind(clean, func() { f.until = map[string]bool{} }) // it stops where it fails again
 }
 
 // reread returns the answer that runs the command of the stop with the buildspec as it is now. The

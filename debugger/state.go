@@ -303,30 +303,42 @@ func (f *front) files(ctx context.Context, args string) (bool, error) {
 		f.fail(errors.New("expected files or files all"))
 		return false, nil
 	}
-	changes, err := f.live.Changes(ctx)
-	if err != nil {
+	by, changes, err := f.changedFiles(ctx, args == "all")
+	switch {
+	case err != nil:
 		f.fail(err)
-		return false, nil
+	case by == "":
+		f.printf("no file has changed")
+	default:
+		f.printf("changed by %s:", by)
+		f.screen().Table(console.ChangeTable(changes))
+	}
+	return false, nil
+}
+
+// changedFiles returns the files that the last command has changed; without any, those of its phase, else of the
+// build, or with all those of the build at once. by says which of them it is, and is empty without changes.
+func (f *front) changedFiles(ctx context.Context, all bool) (by string, changes []engine.Change, err error) {
+	changes, err = f.live.Changes(ctx)
+	if err != nil {
+		return "", nil, err
 	}
 	command, phase := f.live.Began()
 	for _, part := range []struct {
 		of    string
 		since time.Time
 	}{{"the last command", command}, {"the phase", phase}, {"the build", time.Time{}}} {
-		if args == "all" && part.of != "the build" || part.of != "the build" && part.since.IsZero() {
+		if part.of != "the build" && (all || part.since.IsZero()) {
 			continue
 		}
-		changed := slices.DeleteFunc(slices.Clone(changes), func(c engine.Change) bool {
+		of := slices.DeleteFunc(slices.Clone(changes), func(c engine.Change) bool {
 			return !part.since.IsZero() && c.Time.Before(part.since.Add(-clockSlack)) // or the time is not known
 		})
-		if len(changed) > 0 {
-			f.printf("changed by %s:", part.of)
-			f.screen().Table(console.ChangeTable(changed))
-			return false, nil
+		if len(of) > 0 {
+			return part.of, of, nil
 		}
 	}
-	f.printf("no file has changed")
-	return false, nil
+	return "", nil, nil
 }
 
 // clockSlack is how far the times of files may lag behind the clock.

@@ -65,6 +65,8 @@ type Session struct {
 
 	start *start // where the build begins; nil for the first phase
 
+	rewindable atomic.Bool // taken or start has a snapshot
+
 	syncing sync.Mutex            // guards the next ones
 	taken   []*snapshots.Snapshot // of this build
 	release []func()              // for the snapshots that it has gone back to

@@ -172,6 +172,7 @@ func (c *checkpoints) store(ctx context.Context, at *runner.Checkpoint, began ti
 	s.syncing.Lock()
 	s.taken = append(s.taken, snapshot)
 	s.syncing.Unlock()
+	s.rewindable.Store(true)
 	s.evict(ctx, snapshot)
 	return nil
 }

@@ -363,6 +363,11 @@ func (s *Session) restoration() *runner.Restoration {
 	}
 }
 
+// CanRewind reports whether the build has a snapshot, of any phase. It does not wait for anything.
+func (s *Session) CanRewind() bool {
+	return s.rewindable.Load() || s.start != nil && s.start.snapshot != nil
+}
+
 // Rewind returns the latest snapshot of the build, or the one that it began with, of a phase before
 // another one, for a build that goes back there.
 func (s *Session) Rewind(before runner.PhaseType) (*runner.Restoration, []runner.PhaseType, error) {

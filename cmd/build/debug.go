@@ -120,9 +120,9 @@ func debuggerOptions(ctx context.Context, a *cli.App, o *Options, s *local.Sessi
 	return debugger.Options{
 		Where: o.Debug.Places(), Step: o.Debug.Step, Wait: o.Debug.Wait, Now: a.Now,
 		Build: s.Dir.Name, Project: s.Plan.Identity.Project, Drain: s.Drain, Reload: s.Reload, Ran: s.Ran(),
-		Rewind: s.Rewind,
-		Save:   func(at runner.Place, text string) (debugger.Change, error) { return change(ctx, s, at, text) },
-		Sync:   s.Sync, TempDir: a.TempDir,
+		Rewind: s.Rewind, CanRewind: s.CanRewind,
+		Save: func(at runner.Place, text string) (debugger.Change, error) { return change(ctx, s, at, text) },
+		Sync: s.Sync, TempDir: a.TempDir,
 		Explain: func(live *runner.Live, wait bool) (*console.ExplainView, string) {
 			report := s.ExplainStop(live, wait)
 			if report == nil {
