@@ -34,14 +34,15 @@ const stepTrap = `{ if ((LINENO <= %[1]d)) && [[ ${BASH_SOURCE[0]-} = "$0" ]]; t
 case $bl__s in run) trap - DEBUG ;; esac; unset bl__s; fi; } 2>/dev/null`
 
 // stepText returns a command that stops before each of its statements. The trap is set on the first
-// line, so that lines keep their numbers. A shell that is not bash reports that and runs the command.
+// line, so that lines keep their numbers. A shell that is not bash reports that, waits until it is known,
+// and runs the command.
 func stepText(text string) string {
 	last := textLine + strings.Count(strings.TrimRight(text, "\n"), "\n")
 	trap := fmt.Sprintf(stepTrap, last, debugDir, stepPipe, stepGoPipe)
 	trap = strings.ReplaceAll(trap, "\n", "; ")
 	trap = strings.NewReplacer("then; ", "then ", "{; ", "{ ").Replace(trap)
 	return `if [ -n "${BASH_VERSION-}" ]; then set -T; trap ` + shell.Quote(trap) + ` DEBUG; else echo other >` +
-		stepPipe + `; fi; ` + text
+		stepPipe + `; IFS= read -r bl__s <` + stepGoPipe + `; unset bl__s; fi; ` + text
 }
 
 // stepper connects the trap with the debugger.
@@ -109,6 +110,7 @@ func (s *stepper) follow(ctx context.Context, c *call) {
 func (s *stepper) read(ctx context.Context, c *call, line string) {
 	if line == "other" {
 		s.rec.note("%s is not run by bash, so it runs as a whole.", c.at)
+		_, _ = io.WriteString(s.answers, "run\n")
 		return
 	}
 	const parts = 5
