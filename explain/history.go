@@ -85,7 +85,7 @@ func slow(r *runner.Record, earlier []*runner.Record) *Slow {
 		if len(s.Builds) == usualBuilds {
 			break
 		}
-		if e.Status != runner.Succeeded || e.Partial != nil || len(e.ByHand) > 0 {
+		if e.Status != runner.Succeeded || e.Partial != nil || e.Restored != nil || len(e.ByHand) > 0 {
 			continue
 		}
 		s.Builds = append(s.Builds, e.Number)
