@@ -40,7 +40,7 @@ type session struct {
 	ready    bool // the client has configured everything
 	marks    map[string][]*mark
 	lastMark int
-	// stepsBack says that the client was told that it can step back.
+	// stepsBack says that the client knows that it can step back.
 	stepsBack bool
 	running   map[int]context.CancelFunc // requests that can be canceled
 }
@@ -335,7 +335,7 @@ func (s *session) current() (*run, error) {
 }
 
 // stopped returns the stop of the build, and an error while it runs. A stop that the client does not know
-// of is none: its request was for the stop before, which somebody else has answered.
+// yet does not count: the request was for the stop before it, which another front end has answered.
 func (s *session) stopped() (*run, *debugger.Waiting, error) {
 	r, err := s.current()
 	if err != nil {
