@@ -111,6 +111,32 @@ func TestDAP_UnknownReferences(t *testing.T) {
 	e.ends(0)
 }
 
+// TestDAP_Over refuses requests after the end of the build, and starts it again.
+func TestDAP_Over(t *testing.T) {
+	t.Parallel()
+	dir := sourceWith(t, dapWaitSpec)
+	writeSource(t, dir, map[string]string{"go": ""})
+	e := newEditor(t, dir)
+	e.launch(map[string]any{"engine": "host", "cwd": dir}, 6)
+	e.stops("breakpoint")
+	e.goesOn("continue")
+	awaited[*dap.TerminatedEvent](e)
+	for _, command := range []string{"stackTrace", "stepBack", "continue", "scopes", "evaluate", "setExpression"} {
+		why := e.refused(command, map[string]any{"expression": "echo late", "context": "repl", "frameId": 1})
+		if !strings.Contains(why, "the build has ended") {
+			t.Errorf("%s: %s", command, why)
+		}
+	}
+	asked[*dap.TerminateResponse](e, "terminate", nil)
+	asked[*dap.RestartResponse](e, "restart", nil)
+	e.stops("breakpoint")
+	asked[*dap.DisconnectResponse](e, "disconnect", nil)
+	e.exits()
+	if r := recordOf(t, dir); len(r.ByHand) != 0 {
+		t.Errorf("by hand: %v", r.ByHand)
+	}
+}
+
 // TestDAP_Huge handles large messages, values and output.
 func TestDAP_Huge(t *testing.T) {
 	t.Parallel()
@@ -242,4 +268,23 @@ func TestDAP_LeaveAtOnce(t *testing.T) {
 			})
 		}
 	})
+}
+
+// TestDAP_TooLong ends the session after a message that is too long. The client learns why and need not wait
+// for its message to be read, and the build waits for another terminal.
+func TestDAP_TooLong(t *testing.T) {
+	t.Parallel()
+	dir := sourceWith(t, dapWaitSpec)
+	e := newEditor(t, dir)
+	e.launch(map[string]any{"engine": "host", "cwd": dir}, 6)
+	e.stops("breakpoint")
+	e.post("evaluate", map[string]any{"expression": ": " + strings.Repeat("x", 30<<20), "context": "repl"})
+	e.output("error: read from the client")
+	awaited[*dap.TerminatedEvent](e)
+	d := converse(t, dir, nil, "attach")
+	d.expect(`\(build:2\) `)
+	d.line("q")
+	d.ends(130)
+	_ = e.in.Close()
+	<-e.done
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-dap"
 
 	"github.com/buildlocal/buildlocal/debugger"
+	"github.com/buildlocal/buildlocal/runner"
 )
 
 // session is the connection to one client.
@@ -58,6 +59,7 @@ func (s *session) read() {
 		raw, err := dap.ReadBaseMessage(s.in)
 		if err != nil {
 			s.add(request{err: err})
+			_, _ = io.Copy(io.Discard, s.in) // a client amid a message that is too long must not wait
 			return
 		}
 		m, err := dap.DecodeProtocolMessage(raw)
@@ -123,10 +125,15 @@ func (s *session) handleAll() error {
 			return nil
 		}
 		if r.Message == nil && r.err != nil {
-			if err := s.unreadable(r); err != nil {
-				return endOfInput(err)
+			err := s.unreadable(r)
+			if err == nil {
+				continue
 			}
-			continue
+			if err = endOfInput(err); err != nil { // else the client has gone
+				s.event("output", dap.OutputEventBody{Category: "important", Output: "error: " + err.Error() + "\n"})
+				s.event("terminated", nil)
+			}
+			return err
 		}
 		if err := s.handle(r); err != nil {
 			return nil
@@ -341,11 +348,14 @@ func (s *session) stopped() (*run, *debugger.Waiting, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	w, _, _ := r.guest.State()
+	w, _, ended := r.guest.State()
 	s.mu.Lock()
 	known := w.Is(r.announced)
 	s.mu.Unlock()
-	if w == nil || !known {
+	switch {
+	case ended:
+		return nil, nil, runner.ErrOver
+	case w == nil || !known:
 		return nil, nil, debugger.ErrRunning
 	}
 	return r, w, nil
