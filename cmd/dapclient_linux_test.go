@@ -117,21 +117,28 @@ func (e *editor) take(what string, is func(dap.Message) bool) dap.Message {
 			return m
 		}
 		changed, ended := e.changed, e.ended
-		var have []string
-		for _, m := range e.all {
-			text, _ := json.Marshal(m)
-			have = append(have, string(text))
-		}
 		e.mu.Unlock()
 		if ended {
-			e.t.Fatalf("the program has ended before %s; there are\n%s", what, strings.Join(have, "\n"))
+			e.t.Fatalf("the program has ended before %s; there are\n%s", what, e.waiting())
 		}
 		select {
 		case <-changed:
 		case <-timeout:
-			e.t.Fatalf("no %s; there are\n%s", what, strings.Join(have, "\n"))
+			e.t.Fatalf("no %s; there are\n%s", what, e.waiting())
 		}
 	}
+}
+
+// waiting returns the messages that were not taken.
+func (e *editor) waiting() string {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	var all []string
+	for _, m := range e.all {
+		text, _ := json.Marshal(m)
+		all = append(all, string(text))
+	}
+	return strings.Join(all, "\n")
 }
 
 // post sends a request and returns its number.
@@ -207,7 +214,8 @@ func (e *editor) output(text string) {
 			e.rest = e.rest[at+len(text):]
 			return
 		}
-		m := e.take(fmt.Sprintf("output %q after %q", text, e.rest), func(m dap.Message) bool {
+		const shown = 500
+		m := e.take(fmt.Sprintf("output %q after %q", text, e.rest[max(0, len(e.rest)-shown):]), func(m dap.Message) bool {
 			_, is := m.(*dap.OutputEvent)
 			return is
 		})

@@ -22,6 +22,11 @@ func (s *session) evaluate(ctx context.Context, a dap.EvaluateArguments) (any, e
 	if err != nil {
 		return nil, err
 	}
+	if _, w, err := s.stopped(); err == nil && a.FrameId != 0 {
+		if err := r.checkFrame(w, a.FrameId); err != nil {
+			return nil, err
+		}
+	}
 	if a.Context != "repl" && a.Context != "" {
 		value, err := r.expand(ctx, strings.TrimSpace(a.Expression))
 		return dap.EvaluateResponseBody{Result: value}, err

@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-dap"
 
 	"github.com/buildlocal/buildlocal/debugger"
+	"github.com/buildlocal/buildlocal/runner"
 )
 
 // session is the connection to one client.
@@ -40,7 +41,7 @@ type session struct {
 	ready    bool // the client has configured everything
 	marks    map[string][]*mark
 	lastMark int
-	// stepsBack says that the client was told that it can step back.
+	// stepsBack says that the client knows that it can step back.
 	stepsBack bool
 	running   map[int]context.CancelFunc // requests that can be canceled
 }
@@ -58,6 +59,7 @@ func (s *session) read() {
 		raw, err := dap.ReadBaseMessage(s.in)
 		if err != nil {
 			s.add(request{err: err})
+			_, _ = io.Copy(io.Discard, s.in) // a client amid a message that is too long must not wait
 			return
 		}
 		m, err := dap.DecodeProtocolMessage(raw)
@@ -123,10 +125,15 @@ func (s *session) handleAll() error {
 			return nil
 		}
 		if r.Message == nil && r.err != nil {
-			if err := s.unreadable(r); err != nil {
-				return endOfInput(err)
+			err := s.unreadable(r)
+			if err == nil {
+				continue
 			}
-			continue
+			if err = endOfInput(err); err != nil { // else the client has gone
+				s.event("output", dap.OutputEventBody{Category: "important", Output: "error: " + err.Error() + "\n"})
+				s.event("terminated", nil)
+			}
+			return err
 		}
 		if err := s.handle(r); err != nil {
 			return nil
@@ -335,17 +342,20 @@ func (s *session) current() (*run, error) {
 }
 
 // stopped returns the stop of the build, and an error while it runs. A stop that the client does not know
-// of is none: its request was for the stop before, which somebody else has answered.
+// yet does not count: the request was for the stop before it, which another front end has answered.
 func (s *session) stopped() (*run, *debugger.Waiting, error) {
 	r, err := s.current()
 	if err != nil {
 		return nil, nil, err
 	}
-	w, _, _ := r.guest.State()
+	w, _, ended := r.guest.State()
 	s.mu.Lock()
 	known := w.Is(r.announced)
 	s.mu.Unlock()
-	if w == nil || !known {
+	switch {
+	case ended:
+		return nil, nil, runner.ErrOver
+	case w == nil || !known:
 		return nil, nil, debugger.ErrRunning
 	}
 	return r, w, nil

@@ -102,7 +102,10 @@ func (g *Guest) front(out io.Writer) (*front, error) {
 	if len(f.stops) > 0 {
 		f.stop = f.stops[0]
 	}
-	if f.live == nil {
+	switch {
+	case f.ended:
+		return nil, runner.ErrOver
+	case f.live == nil:
 		return nil, runner.ErrNoEnvironment
 	}
 	return f, nil

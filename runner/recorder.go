@@ -27,6 +27,7 @@ type recorder struct {
 	tail   []byte          // the end of the running command's output
 	lines  outputLines     // of the running command
 	opened *engine.Opened  // by the current phase; nil if that is not recorded
+	over   bool            // the build has ended, and nothing that a user does late is recorded
 
 	noted sync.Map // keys of notes that are printed once
 }
@@ -82,6 +83,14 @@ func (rec *recorder) isSecret(text string) bool { return rec.mask.Text(text) != 
 func (rec *recorder) notify(e Event) {
 	rec.mu.Lock()
 	defer rec.mu.Unlock()
+	rec.emit(e)
+}
+
+// emit is notify with the lock.
+func (rec *recorder) emit(e Event) {
+	if rec.over {
+		return
+	}
 	e.Time, e.Phase = rec.now(), rec.phase
 	rec.send(e.Mask(rec.mask.Text))
 }
@@ -181,7 +190,9 @@ func (rec *recorder) resetOutput() {
 func (rec *recorder) update(change func(*Record)) {
 	rec.mu.Lock()
 	defer rec.mu.Unlock()
-	change(rec.record)
+	if !rec.over {
+		change(rec.record)
+	}
 }
 
 // beginPhase makes p the current phase and returns the time.
@@ -270,15 +281,16 @@ func (rec *recorder) commandTime() time.Duration {
 
 // finish ends the build and returns its masked record.
 func (rec *recorder) finish(environment []EnvironmentVariable, fault error) *Record {
-	end := rec.now()
-	rec.update(func(r *Record) {
-		r.End, r.Complete, r.Environment.Variables = end, true, environment
-		if fault != nil {
-			r.Status = Fault
-		}
-	})
-	r := rec.record.Mask(rec.mask.Text)
-	rec.notify(Event{Kind: BuildEnded, Status: r.Status, Duration: r.End.Sub(r.Start), Record: r, Fault: fault})
+	rec.mu.Lock()
+	defer rec.mu.Unlock()
+	all := rec.record
+	all.End, all.Complete, all.Environment.Variables = rec.now(), true, environment
+	if fault != nil {
+		all.Status = Fault
+	}
+	r := all.Mask(rec.mask.Text)
+	rec.emit(Event{Kind: BuildEnded, Status: r.Status, Duration: r.End.Sub(r.Start), Record: r, Fault: fault})
+	rec.over = true
 	return r
 }
 
