@@ -80,6 +80,10 @@ func TestSnapshots_From(t *testing.T) {
 		if code != 1 {
 			t.Fatalf("the first build: exit %d\n%s", code, out)
 		}
+		// The images of the engine belong to snapshots of another cache directory.
+		if out, code := runWith(t, dir, []string{"XDG_CACHE_HOME=" + t.TempDir()}, "prune"); code != 0 {
+			t.Errorf("prune elsewhere: exit %d\n%s", code, out)
+		}
 		top := regexp.MustCompile(`build 1 in (\S+)`).FindStringSubmatch(out)
 		writeSource(t, dir, map[string]string{"flag": "flag\n", "src.txt": "two\n"})
 		out, code = runWith(t, dir, env, append([]string{"run", "--from", "build"}, flags...)...)
@@ -126,6 +130,62 @@ func checkTwoAtOnce(t *testing.T, dir string, env, flags []string) {
 		})
 	}
 	group.Wait()
+}
+
+// TestSnapshots_Contents compares the contents of files and not their times, and the commit where it is used.
+func TestSnapshots_Contents(t *testing.T) {
+	t.Parallel()
+	env, _ := snapshotEnv(t)
+	dir := snapshotSource(t, `version: 0.2
+phases:
+  install: {commands: [cat given >made]}
+  pre_build: {commands: [export TAG=$CODEBUILD_RESOLVED_SOURCE_VERSION]}
+  build: {commands: ['test "$TAG" = "$(git rev-parse HEAD)"', cat made src.txt]}
+`)
+	git := func(args ...string) {
+		t.Helper()
+		args = append([]string{"-C", dir, "-c", "user.name=me", "-c", "user.email=me@localhost"}, args...)
+		if out, err := exec.Command("git", args...).CombinedOutput(); err != nil {
+			t.Fatalf("git %q: %v\n%s", args, err, out)
+		}
+	}
+	build := func(want string, args ...string) {
+		t.Helper()
+		args = append([]string{"run", "--engine", "host", "--from", "build"}, args...)
+		out, code := runWith(t, dir, env, args...)
+		if code != 0 || !strings.Contains(out, want) {
+			t.Errorf("%q: exit %d, want %q\n%s", args, code, want, out)
+		}
+	}
+	for _, name := range []string{"buildspec.yml", "given", "src.txt"} { // as in a checkout
+		if err := os.Chmod(filepath.Join(dir, name), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	git("init", "-q", "-b", "main")
+	git("add", ".")
+	git("commit", "-q", "-m", "first")
+	const both = "INSTALL and PRE_BUILD restored"
+	build("no snapshot", "--source-mode", "commit")
+	build(both, "--source-mode", "commit")
+	build(both) // other files with the same contents
+	if err := os.Chtimes(filepath.Join(dir, "given"), time.Time{}, time.Now().Add(-time.Hour)); err != nil {
+		t.Fatal(err)
+	}
+	build(both)
+	writeSource(t, dir, map[string]string{"given": "other\n"})
+	build("given changed; INSTALL reads it")
+	git("commit", "-q", "-a", "-m", "second")
+	build("INSTALL restored")
+	build(both)
+	git("checkout", "-q", "-b", "same")
+	build("Not used: PRE_BUILD of build 6: the commit changed; PRE_BUILD uses it: export TAG")
+
+	out, code := runWith(t, dir, env, "plan", "--engine", "host", "--from", "build:2")
+	if code != 0 || !strings.Contains(out, "INSTALL  restored from build") ||
+		!strings.Contains(out, "Begins at the first command of BUILD") {
+		t.Errorf("the plan: exit %d\n%s", code, out)
+	}
 }
 
 // TestSnapshots_Cache keeps the files of a cache that were mounted, even if its entry is replaced.
@@ -314,16 +374,13 @@ func TestSnapshots_Killed(t *testing.T) {
 		if have := published(t, dir); len(have) > 0 {
 			t.Skipf("the snapshot was complete before the program was killed: %v", have)
 		}
-		if out, code := runWith(t, source, env, "snapshot", "prune"); code != 0 {
+		if out, code := runWith(t, source, env, "prune"); code != 0 {
 			t.Errorf("exit %d\n%s", code, out)
 		}
 		if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
 			t.Errorf("left: %v, %v", left, err)
 		}
 		if out, code := runWith(t, source, env, "run", "--from", "build", "--engine", "host"); code != 0 {
-			t.Errorf("exit %d\n%s", code, out)
-		}
-		if out, code := runWith(t, source, env, "prune"); code != 0 {
 			t.Errorf("exit %d\n%s", code, out)
 		}
 	})

@@ -207,7 +207,7 @@ func (f *startSearch) check(ctx context.Context, s *snapshots.Snapshot) string {
 	f.leaveOutSettings()
 	if decision := f.decide(s); decision.Phase < len(s.Phases) {
 		if !r.Debug.Force {
-			return decision.Reason
+			return decision.Cause
 		}
 		f.forced = true
 	}
