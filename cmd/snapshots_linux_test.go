@@ -188,6 +188,36 @@ phases:
 	}
 }
 
+// TestSnapshots_FailedBuild keeps a snapshot as long as a failed build that began with it can go on.
+func TestSnapshots_FailedBuild(t *testing.T) {
+	t.Parallel()
+	eachEngine(t, func(t *testing.T, flags []string) {
+		env, _ := snapshotEnv(t)
+		dir := sourceWith(t, "version: 0.2\nphases:\n  install:\n    commands: [echo made >made]\n"+
+			"  build:\n    commands: [cat made; false]\n")
+		run := func(want int, args ...string) string {
+			t.Helper()
+			out, code := runWith(t, dir, env, args...)
+			if code != want {
+				t.Fatalf("%q: exit %d\n%s", args, code, out)
+			}
+			return out
+		}
+		run(1, append([]string{"run"}, flags...)...)
+		run(1, append([]string{"run", "--from", "build", "--keep-failed", "always"}, flags...)...)
+		for range 2 {
+			if out := run(4, "snapshot", "prune", "--all"); !strings.Contains(out, "a build uses the snapshot") {
+				t.Errorf("prune prints\n%s", out)
+			}
+			out := run(1, "debug", "--pause-for", "1ms", "--keep-failed", "always")
+			if !strings.Contains(out, "continuing build 2-") {
+				t.Errorf("debug prints\n%s", out)
+			}
+		}
+		run(0, "prune", "--kept")
+	})
+}
+
 // TestSnapshots_Cache keeps the files of a cache that were mounted, even if its entry is replaced.
 func TestSnapshots_Cache(t *testing.T) {
 	t.Parallel()

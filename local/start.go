@@ -332,6 +332,25 @@ func (f *startSearch) none() string {
 	return fmt.Sprintf("no snapshot fits: %s. Not used: %s", run, strings.Join(f.reasons, "; "))
 }
 
+// holdSnapshot keeps the snapshot that a failed build began with, because its files are those of the build
+// too. The ID is "" for a build that began with none.
+func (s *Session) holdSnapshot(id string) error {
+	if id == "" {
+		return nil
+	}
+	for _, from := range s.inputs.host.Snapshots().All() {
+		if from.ID() != id {
+			continue
+		}
+		release, err := from.Use(s.inputs.host.Now())
+		if err == nil {
+			s.start = &start{snapshot: from, release: release}
+		}
+		return err
+	}
+	return errors.New("the snapshot that it began with was removed\nRun the build again: buildlocal run --debug")
+}
+
 // runAgain says that phases run.
 func runAgain(phases []runner.PhaseType) string {
 	verb := "run"
@@ -343,7 +362,7 @@ func runAgain(phases []runner.PhaseType) string {
 
 // restoration returns the snapshot for the runner; nil without one.
 func (s *Session) restoration() *runner.Restoration {
-	if s.start == nil || s.start.snapshot == nil {
+	if s.start == nil || s.start.snapshot == nil || s.resumed != nil {
 		return nil
 	}
 	from := s.start.snapshot
