@@ -181,7 +181,14 @@ phases:
 	git("checkout", "-q", "-b", "same")
 	build("Not used: PRE_BUILD of build 6: the commit changed; PRE_BUILD uses it: export TAG")
 
-	out, code := runWith(t, dir, env, "plan", "--engine", "host", "--from", "build:2")
+	other := t.TempDir()
+	writeSource(t, other, map[string]string{"lib": "one\n"})
+	build("", "--secondary-source", "other="+other)
+	build(both, "--secondary-source", "other="+other)
+	writeSource(t, other, map[string]string{"lib": "other\n"})
+	build("files of the secondary source other changed", "--secondary-source", "other="+other)
+
+	out, code := runWith(t, dir, env, "plan", "--engine", "host", "--from", "build:2", "--secondary-source", "other="+other)
 	if code != 0 || !strings.Contains(out, "INSTALL  restored from build") ||
 		!strings.Contains(out, "Begins at the first command of BUILD") {
 		t.Errorf("the plan: exit %d\n%s", code, out)

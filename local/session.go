@@ -64,9 +64,10 @@ type Session struct {
 
 	start *start // where the build begins; nil for the first phase
 
-	syncing sync.Mutex       // guards stamps and hashes
+	syncing sync.Mutex       // guards stamps, hashes and others
 	stamps  map[string]stamp // of the source, as the build has it; nil without a debugger
 	hashes  map[string]fileHash
+	others  map[string]string // fingerprints of the secondary sources, by their identifiers
 }
 
 // Prepare chooses the engine, makes the plan, and then takes a build number and a

@@ -246,7 +246,8 @@ func (s *Session) describe(at *runner.Checkpoint) (*snapshots.Snapshot, error) {
 	for _, source := range in.sources {
 		snapshot.Digits = append(snapshot.Digits, source.Digits)
 	}
-	snapshot.Files = s.describeFiles()
+	snapshot.Files = s.describeFiles() // also waits for others
+	snapshot.Others = s.others
 	return snapshot, nil
 }
 

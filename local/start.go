@@ -1,6 +1,7 @@
 package local
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -26,6 +27,7 @@ const FromChanges = "auto"
 type start struct {
 	snapshot *snapshots.Snapshot // nil without one
 	stamps   map[string]stamp    // of the source, as the snapshot has it
+	others   map[string]string   // fingerprints of the secondary sources
 	forced   bool                // although it does not fit
 	note     string              // for the user
 	release  func()              // see Snapshot.Use; nil without a snapshot
@@ -102,6 +104,7 @@ func (s *Session) findStart(ctx context.Context) (*start, error) {
 	}
 	search := &startSearch{
 		Session: s, last: last, ingredients: s.Plan.Ingredients(s.keyed), now: s.inputs.stamps(ctx),
+		others: s.inputs.secondaryPrints(ctx),
 	}
 	for _, candidate := range search.candidates() {
 		reason := search.check(ctx, candidate)
@@ -114,7 +117,7 @@ func (s *Session) findStart(ctx context.Context) (*start, error) {
 			continue // it has just been removed
 		}
 		return &start{
-			snapshot: candidate, stamps: search.had, forced: search.forced, release: release,
+			snapshot: candidate, stamps: search.had, others: search.others, forced: search.forced, release: release,
 			note: search.note(candidate) + within,
 		}, nil
 	}
@@ -156,6 +159,7 @@ type startSearch struct {
 	now         map[string]stamp
 	had         map[string]stamp // of the candidate that was checked last
 	changes     sourceChanges    // since that
+	others      map[string]string
 	forced      bool
 	reasons     []string // why snapshots are not used
 }
@@ -195,7 +199,10 @@ func (f *startSearch) check(ctx context.Context, s *snapshots.Snapshot) string {
 	if s.Program != f.inputs.host.Version {
 		return "it is of buildlocal " + s.Program
 	}
-	if reason := runner.Difference(s.Ingredients, runner.UpTo(f.ingredients, s.Phase)); reason != "" {
+	reason := cmp.Or(
+		runner.Difference(s.Ingredients, runner.UpTo(f.ingredients, s.Phase)), otherSource(s, f.others),
+	)
+	if reason != "" {
 		if !r.Debug.Force {
 			return reason
 		}
