@@ -31,7 +31,8 @@ phases:
       - echo prepared >prepared
   build:
     commands:
-      - echo "<$GREETING $X $(cat file prepared ../given /opt/tool/file /tmp/of-install | tr '\n' ' ')in ${PWD##*/}>"; ls ..
+      - all=$(cat file prepared ../given /opt/tool/file /tmp/of-install | tr '\n' ' ')
+      - echo "<$GREETING $X $all""in ${PWD##*/}>"; ls ..
       - echo "build $CODEBUILD_BUILD_NUMBER in $CODEBUILD_SRC_DIR"; cat ../src.txt ../flag
 artifacts: {files: [made/file]}
 `
@@ -188,7 +189,8 @@ phases:
 	writeSource(t, other, map[string]string{"lib": "other\n"})
 	build("files of the secondary source other changed", "--secondary-source", "other="+other)
 
-	out, code := runWith(t, dir, env, "plan", "--engine", "host", "--from", "build:2", "--secondary-source", "other="+other)
+	args := []string{"plan", "--engine", "host", "--from", "build:2", "--secondary-source", "other=" + other}
+	out, code := runWith(t, dir, env, args...)
 	if code != 0 || !strings.Contains(out, "INSTALL  restored from build") ||
 		!strings.Contains(out, "Begins at the first command of BUILD") {
 		t.Errorf("the plan: exit %d\n%s", code, out)

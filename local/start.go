@@ -29,7 +29,7 @@ type start struct {
 	stamps   map[string]stamp    // of the source, as the snapshot has it
 	others   map[string]string   // fingerprints of the secondary sources
 	forced   bool                // although it does not fit
-	note     string              // for the user
+	note     string              // for the user; may be empty
 	release  func()              // see Snapshot.Use; nil without a snapshot
 }
 
@@ -76,7 +76,9 @@ func (s *Session) chooseStart(ctx context.Context) error {
 			return errPlanAgain
 		}
 	}
-	s.Plan.Notes = append(s.Plan.Notes, s.start.note)
+	if s.start.note != "" {
+		s.Plan.Notes = append(s.Plan.Notes, s.start.note)
+	}
 	if from := s.start.snapshot; from != nil {
 		s.Plan.Restore(runner.Restored{Phases: from.Phases, Build: from.Build, Forced: s.start.forced})
 	}
@@ -327,13 +329,16 @@ func (f *startSearch) after(s *snapshots.Snapshot) runner.PhaseType {
 	return runner.UploadArtifacts
 }
 
-// none describes why no snapshot is used.
+// none describes why no snapshot is used. It is "" if the user does not expect one.
 func (f *startSearch) none() string {
 	run := runAgain(f.Plan.PhasesUpTo(f.last))
+	r := f.inputs.Request
 	switch {
+	case len(f.reasons) == 0 && r.Debug.From == FromChanges && r.origin("from") != FromCaller:
+		return "" // watch asks for one before each build, also where phases are too short for snapshots
 	case len(f.reasons) == 0:
 		return fmt.Sprintf("no snapshot of this source with this engine: %s", run)
-	case f.inputs.Request.Debug.From == FromChanges:
+	case r.Debug.From == FromChanges:
 		return "begins at the first phase. Not used: " + f.reasons[len(f.reasons)-1]
 	}
 	return fmt.Sprintf("no snapshot fits: %s. Not used: %s", run, strings.Join(f.reasons, "; "))
