@@ -74,6 +74,8 @@ type Decision struct {
 	// Reason is a sentence for the user without a full stop, such as "src/a.go changed; INSTALL does not
 	// name it (guessed)".
 	Reason string
+	// Cause is a sentence of the same kind: why the phase itself is affected. "" if none is.
+	Cause string
 }
 
 // verdict is the result for one phase.
@@ -200,7 +202,9 @@ func decision(phases []Phase, at int, verdicts []verdict, changes []Change) Deci
 		d.Evidence = weaker(d.Evidence, v.evidence)
 	}
 	if at < len(phases) {
-		d.Name, d.File = phases[at].Name, verdicts[at].file.Name
+		v := verdicts[at]
+		d.Name, d.File = phases[at].Name, v.file.Name
+		d.Cause = becomes(v.file) + "; " + v.why + parenthesis(v.evidence)
 	}
 	subject := d.File
 	many := len(changes) > 1
@@ -208,8 +212,8 @@ func decision(phases []Phase, at int, verdicts []verdict, changes []Change) Deci
 		subject += " and " + human.Count(len(changes)-1, "other file")
 	}
 	subject += " changed; "
-	if len(changes) == 1 && changes[0].Kind != Changed {
-		subject = d.File + " was " + string(changes[0].Kind) + "; "
+	if !many {
+		subject = becomes(changes[0]) + "; "
 	}
 	// The phases before it are left out, so the user has to know why.
 	if at > 0 {
@@ -221,11 +225,16 @@ func decision(phases []Phase, at int, verdicts []verdict, changes []Change) Deci
 		d.Reason = subject + "no phase has commands"
 		return d
 	}
-	if many {
-		subject = d.File + " changed; "
-	}
-	d.Reason = subject + verdicts[0].why + parenthesis(verdicts[0].evidence)
+	d.Reason = d.Cause
 	return d
+}
+
+// becomes describes a change: "a.go changed", "a.go was added".
+func becomes(c Change) string {
+	if c.Kind == Changed {
+		return c.Name + " changed"
+	}
+	return c.Name + " was " + string(c.Kind)
 }
 
 // passes says why phases are not affected: INSTALL and PRE_BUILD did not open it (seen).

@@ -265,8 +265,8 @@ func (g *guesser) docker(command []string) {
 }
 
 // readsCommit are the commands of git whose output depends on the commit, the branch or the tags.
-var readsCommit = words("archive branch cat-file describe diff for-each-ref log ls-tree merge-base name-rev reflog rev-list " +
-	"rev-parse shortlog show show-ref status symbolic-ref tag")
+var readsCommit = words("archive branch cat-file describe diff for-each-ref log ls-tree merge-base name-rev reflog" +
+	" rev-list rev-parse shortlog show show-ref status symbolic-ref tag")
 
 // git is a command of git. The files of the repository itself are no source files.
 func (g *guesser) git(command []string) {

@@ -31,7 +31,8 @@ phases:
       - echo prepared >prepared
   build:
     commands:
-      - echo "<$GREETING $X $(cat file prepared ../given /opt/tool/file /tmp/of-install | tr '\n' ' ')in ${PWD##*/}>"; ls ..
+      - all=$(cat file prepared ../given /opt/tool/file /tmp/of-install | tr '\n' ' ')
+      - echo "<$GREETING $X $all""in ${PWD##*/}>"; ls ..
       - echo "build $CODEBUILD_BUILD_NUMBER in $CODEBUILD_SRC_DIR"; cat ../src.txt ../flag
 artifacts: {files: [made/file]}
 `
@@ -79,6 +80,10 @@ func TestSnapshots_From(t *testing.T) {
 		out, code := runWith(t, dir, env, append([]string{"run"}, flags...)...)
 		if code != 1 {
 			t.Fatalf("the first build: exit %d\n%s", code, out)
+		}
+		// The images of the engine belong to snapshots of another cache directory.
+		if out, code := runWith(t, dir, []string{"XDG_CACHE_HOME=" + t.TempDir()}, "prune"); code != 0 {
+			t.Errorf("prune elsewhere: exit %d\n%s", code, out)
 		}
 		top := regexp.MustCompile(`build 1 in (\S+)`).FindStringSubmatch(out)
 		writeSource(t, dir, map[string]string{"flag": "flag\n", "src.txt": "two\n"})
@@ -155,6 +160,100 @@ func TestSnapshots_Offered(t *testing.T) {
 			t.Errorf("plan %s: exit %d, %s is not in\n%s", flag, code, want, out)
 		}
 	}
+}
+
+// TestSnapshots_Contents compares the contents of files and not their times, and the commit where it is used.
+func TestSnapshots_Contents(t *testing.T) {
+	t.Parallel()
+	env, _ := snapshotEnv(t)
+	dir := snapshotSource(t, `version: 0.2
+phases:
+  install: {commands: [cat given >made]}
+  pre_build: {commands: [export TAG=$CODEBUILD_RESOLVED_SOURCE_VERSION]}
+  build: {commands: ['test "$TAG" = "$(git rev-parse HEAD)"', cat made src.txt]}
+`)
+	git := func(args ...string) {
+		t.Helper()
+		args = append([]string{"-C", dir, "-c", "user.name=me", "-c", "user.email=me@localhost"}, args...)
+		if out, err := exec.Command("git", args...).CombinedOutput(); err != nil {
+			t.Fatalf("git %q: %v\n%s", args, err, out)
+		}
+	}
+	build := func(want string, args ...string) {
+		t.Helper()
+		args = append([]string{"run", "--engine", "host", "--from", "build"}, args...)
+		out, code := runWith(t, dir, env, args...)
+		if code != 0 || !strings.Contains(out, want) {
+			t.Errorf("%q: exit %d, want %q\n%s", args, code, want, out)
+		}
+	}
+	for _, name := range []string{"buildspec.yml", "given", "src.txt"} { // as in a checkout
+		if err := os.Chmod(filepath.Join(dir, name), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	git("init", "-q", "-b", "main")
+	git("add", ".")
+	git("commit", "-q", "-m", "first")
+	const both = "INSTALL and PRE_BUILD restored"
+	build("no snapshot", "--source-mode", "commit")
+	build(both, "--source-mode", "commit")
+	build(both) // other files with the same contents
+	if err := os.Chtimes(filepath.Join(dir, "given"), time.Time{}, time.Now().Add(-time.Hour)); err != nil {
+		t.Fatal(err)
+	}
+	build(both)
+	writeSource(t, dir, map[string]string{"given": "other\n"})
+	build("given changed; INSTALL reads it")
+	git("commit", "-q", "-a", "-m", "second")
+	build("INSTALL restored")
+	build(both)
+	git("checkout", "-q", "-b", "same")
+	build("Not used: PRE_BUILD of build 6: the commit changed; PRE_BUILD uses it: export TAG")
+
+	other := t.TempDir()
+	writeSource(t, other, map[string]string{"lib": "one\n"})
+	build("", "--secondary-source", "other="+other)
+	build(both, "--secondary-source", "other="+other)
+	writeSource(t, other, map[string]string{"lib": "other\n"})
+	build("files of the secondary source other changed", "--secondary-source", "other="+other)
+
+	args := []string{"plan", "--engine", "host", "--from", "build:2", "--secondary-source", "other=" + other}
+	out, code := runWith(t, dir, env, args...)
+	if code != 0 || !strings.Contains(out, "INSTALL  restored from build") ||
+		!strings.Contains(out, "Begins at the first command of BUILD") {
+		t.Errorf("the plan: exit %d\n%s", code, out)
+	}
+}
+
+// TestSnapshots_FailedBuild keeps a snapshot as long as a failed build that began with it can go on.
+func TestSnapshots_FailedBuild(t *testing.T) {
+	t.Parallel()
+	eachEngine(t, func(t *testing.T, flags []string) {
+		env, _ := snapshotEnv(t)
+		dir := sourceWith(t, "version: 0.2\nphases:\n  install:\n    commands: [echo made >made]\n"+
+			"  build:\n    commands: [cat made; false]\n")
+		run := func(want int, args ...string) string {
+			t.Helper()
+			out, code := runWith(t, dir, env, args...)
+			if code != want {
+				t.Fatalf("%q: exit %d\n%s", args, code, out)
+			}
+			return out
+		}
+		run(1, append([]string{"run"}, flags...)...)
+		run(1, append([]string{"run", "--from", "build", "--keep-failed", "always"}, flags...)...)
+		for range 2 {
+			if out := run(4, "snapshot", "prune", "--all"); !strings.Contains(out, "a build uses the snapshot") {
+				t.Errorf("prune prints\n%s", out)
+			}
+			out := run(1, "debug", "--pause-for", "1ms", "--keep-failed", "always")
+			if !strings.Contains(out, "continuing build 2-") {
+				t.Errorf("debug prints\n%s", out)
+			}
+		}
+		run(0, "prune", "--kept")
+	})
 }
 
 // TestSnapshots_Cache keeps the files of a cache that were mounted, even if its entry is replaced.
@@ -341,16 +440,13 @@ func TestSnapshots_Killed(t *testing.T) {
 		_ = c.Process.Kill()
 		_ = c.Wait()
 		complete := len(published(t, dir)) // in the moment before the program was killed
-		if out, code := runWith(t, source, env, "snapshot", "prune"); code != 0 {
+		if out, code := runWith(t, source, env, "prune"); code != 0 {
 			t.Errorf("exit %d\n%s", code, out)
 		}
 		if left, err := os.ReadDir(dir); err != nil || len(left) != complete {
 			t.Errorf("left: %v, %v; %d are complete", left, err, complete)
 		}
 		if out, code := runWith(t, source, env, "run", "--from", "build", "--engine", "host"); code != 0 {
-			t.Errorf("exit %d\n%s", code, out)
-		}
-		if out, code := runWith(t, source, env, "prune"); code != 0 {
 			t.Errorf("exit %d\n%s", code, out)
 		}
 	})

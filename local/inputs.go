@@ -46,8 +46,9 @@ type Inputs struct {
 	host         *Host
 	run          *rundir.Dir
 	sources      []runner.Source // the primary source first
-	location     string          // of the buildspec below the source; "" if it is not in it
-	inline       string          // the text of the buildspec if it has no location
+	secondary    []openedSource
+	location     string // of the buildspec below the source; "" if it is not in it
+	inline       string // the text of the buildspec if it has no location
 	overrides    []runner.Override
 	unset        func() map[int][]string          // see runner.Plan
 	hidden       func() map[int]map[string]string // see runner.Plan

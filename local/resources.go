@@ -126,7 +126,7 @@ func (h *Host) Resources(ctx context.Context) (*docker.Engine, []Resource, error
 		return nil, all, errors.Join(err, e.Close())
 	}
 	for _, f := range found {
-		if name := f.Labels[LabelSnapshot]; f.Kind == kindImage && name != "" && h.hasSnapshot(name) {
+		if dir := f.Labels[LabelSnapshot]; f.Kind == kindImage && dir != "" && isSnapshot(dir) {
 			continue // it is a build's only if the rest of the snapshot is gone
 		}
 		ours := f.Labels[LabelHost] == h.Hostname && (h.UID == 0 || f.Labels[LabelUser] == strconv.Itoa(h.UID))

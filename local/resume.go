@@ -63,7 +63,7 @@ func (h *Host) Resume(ctx context.Context, in *Inputs) (*Session, error) {
 // resume restores everything that the session of the failed build had.
 func (s *Session) resume(ctx context.Context) error {
 	f, in := s.resumed, s.inputs
-	if err := f.read(); err != nil {
+	if err := errors.Join(f.read(), s.holdSnapshot(f.Snapshot)); err != nil {
 		return err
 	}
 	engineErr := s.connect(ctx, nil)

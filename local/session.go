@@ -72,6 +72,7 @@ type Session struct {
 	release []func()              // for the snapshots that it has gone back to
 	stamps  map[string]stamp      // of the source, as the build has it; nil without a debugger
 	hashes  map[string]fileHash
+	others  map[string]string // fingerprints of the secondary sources, by their identifiers
 }
 
 // Prepare chooses the engine, makes the plan, and then takes a build number and a

@@ -2,6 +2,7 @@ package local
 
 import (
 	"cmp"
+	"context"
 	"crypto/sha256"
 	"io"
 	"io/fs"
@@ -58,6 +59,26 @@ func (s *Session) describeFiles() []snapshots.File {
 		all[i].Hash = known.hash
 	}
 	return all
+}
+
+// secondaryPrints returns the fingerprints of the secondary sources, by their identifiers. Their files are
+// compared by their times only.
+func (in *Inputs) secondaryPrints(ctx context.Context) map[string]string {
+	all := map[string]string{}
+	for _, s := range in.secondary {
+		_, all[s.id] = s.Fingerprint(ctx)
+	}
+	return all
+}
+
+// otherSource describes a secondary source whose files differ from those of a snapshot, or returns "".
+func otherSource(s *snapshots.Snapshot, now map[string]string) string {
+	for _, id := range slices.Sorted(maps.Keys(now)) {
+		if now[id] != s.Others[id] {
+			return "files of the secondary source " + id + " changed"
+		}
+	}
+	return ""
 }
 
 // fileHash is the hash of a file while it has a stamp.

@@ -74,10 +74,12 @@ func (r *SnapshotRemover) Clean(ctx context.Context) (int, error) {
 	return len(ids), errors.Join(errs...)
 }
 
-// hasSnapshot reports whether a snapshot with the name exists, or is being taken.
-func (h *Host) hasSnapshot(name string) bool {
+// isSnapshot reports whether a directory of the label LabelSnapshot has a snapshot, or one is being taken
+// there. It may be the cache directory of another environment of the same user.
+func isSnapshot(dir string) bool {
+	store, name := filepath.Split(dir)
 	for _, prefix := range []string{"", "new-"} {
-		if _, err := os.Lstat(filepath.Join(h.Snapshots().Path, prefix+name)); err == nil {
+		if _, err := os.Lstat(filepath.Join(store, prefix+name)); err == nil {
 			return true
 		}
 	}

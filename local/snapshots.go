@@ -43,7 +43,7 @@ func (h *Host) Snapshots() snapshots.Store {
 	return snapshots.Store{Path: filepath.Join(h.Runs().Path, "snapshots")}
 }
 
-// LabelSnapshot is the label of the image of a snapshot, with the name of the snapshot.
+// LabelSnapshot is the label of the image of a snapshot, with the directory of the snapshot.
 const LabelSnapshot = docker.SnapshotLabel
 
 // checkpoints takes the snapshots of one build.
@@ -215,7 +215,7 @@ func (s *Session) restorer() engine.Restorer { return s.engine.Engine.(engine.Re
 
 // snapshotLabels returns the labels of the image of a snapshot. They replace those of the container.
 func (s *Session) snapshotLabels(name string) map[string]string {
-	labels := map[string]string{LabelSnapshot: name}
+	labels := map[string]string{LabelSnapshot: filepath.Join(s.inputs.host.Snapshots().Path, name)}
 	for key, value := range s.labels {
 		switch key {
 		case LabelSource, LabelHost, LabelUser, LabelProject:
@@ -250,7 +250,8 @@ func (s *Session) describe(at *runner.Checkpoint) (*snapshots.Snapshot, error) {
 	for _, source := range in.sources {
 		snapshot.Digits = append(snapshot.Digits, source.Digits)
 	}
-	snapshot.Files = s.describeFiles()
+	snapshot.Files = s.describeFiles() // also waits for others
+	snapshot.Others = s.others
 	return snapshot, nil
 }
 
@@ -259,14 +260,16 @@ func (s *Session) describe(at *runner.Checkpoint) (*snapshots.Snapshot, error) {
 func (s *Session) evict(ctx context.Context, latest *snapshots.Snapshot) {
 	store := s.inputs.host.Snapshots()
 	limit, _ := CacheSize(s.inputs.Request.Debug.SnapshotSize) // Validate reports the error
-	all := store.All()
-	excess := snapshots.Excess(all, maxSnapshots, limit)
-	for _, old := range all {
-		if old.ID() != latest.ID() && old.Source == latest.Source && old.Phase == latest.Phase &&
-			old.Engine == latest.Engine && runner.Difference(old.Ingredients, latest.Ingredients) == "" {
+	var excess []*snapshots.Snapshot
+	all := slices.DeleteFunc(store.All(), func(old *snapshots.Snapshot) bool {
+		replaced := old.ID() != latest.ID() && old.Source == latest.Source && old.Phase == latest.Phase &&
+			old.Engine == latest.Engine && runner.Difference(old.Ingredients, latest.Ingredients) == ""
+		if replaced {
 			excess = append(excess, old)
 		}
-	}
+		return replaced
+	})
+	excess = append(excess, snapshots.Excess(all, maxSnapshots, limit)...)
 	remove := func(dir string) error { return s.restorer().RemoveSnapshot(ctx, dir) }
 	for _, id := range store.Incomplete() {
 		_ = store.Remove(id, remove)

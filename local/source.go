@@ -53,7 +53,7 @@ func (in *Inputs) openSources(ctx context.Context) error {
 		}
 		in.sources = append(in.sources, described)
 	}
-	in.sources = placeInputs(in.Project.Source, in.sources)
+	in.sources, in.secondary = placeInputs(in.Project.Source, in.sources), secondary
 	return nil
 }
 

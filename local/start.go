@@ -1,6 +1,7 @@
 package local
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -26,8 +27,9 @@ const FromChanges = "auto"
 type start struct {
 	snapshot *snapshots.Snapshot // nil without one
 	stamps   map[string]stamp    // of the source, as the snapshot has it
+	others   map[string]string   // fingerprints of the secondary sources
 	forced   bool                // although it does not fit
-	note     string              // for the user
+	note     string              // for the user; may be empty
 	release  func()              // see Snapshot.Use; nil without a snapshot
 }
 
@@ -107,6 +109,7 @@ func (s *Session) findStart(ctx context.Context) (*start, error) {
 	}
 	search := &startSearch{
 		Session: s, last: last, ingredients: s.Plan.Ingredients(s.keyed), now: s.inputs.stamps(ctx),
+		others: s.inputs.secondaryPrints(ctx),
 	}
 	for _, candidate := range search.candidates() {
 		reason := search.check(ctx, candidate)
@@ -119,7 +122,7 @@ func (s *Session) findStart(ctx context.Context) (*start, error) {
 			continue // it has just been removed
 		}
 		return &start{
-			snapshot: candidate, stamps: search.had, forced: search.forced, release: release,
+			snapshot: candidate, stamps: search.had, others: search.others, forced: search.forced, release: release,
 			note: search.note(candidate) + within,
 		}, nil
 	}
@@ -161,6 +164,7 @@ type startSearch struct {
 	now         map[string]stamp
 	had         map[string]stamp // of the candidate that was checked last
 	changes     sourceChanges    // since that
+	others      map[string]string
 	forced      bool
 	reasons     []string // why snapshots are not used
 }
@@ -200,7 +204,10 @@ func (f *startSearch) check(ctx context.Context, s *snapshots.Snapshot) string {
 	if s.Program != f.inputs.host.Version {
 		return "it is of buildlocal " + s.Program
 	}
-	if reason := runner.Difference(s.Ingredients, runner.UpTo(f.ingredients, s.Phase)); reason != "" {
+	reason := cmp.Or(
+		runner.Difference(s.Ingredients, runner.UpTo(f.ingredients, s.Phase)), otherSource(s, f.others),
+	)
+	if reason != "" {
 		if !r.Debug.Force {
 			return reason
 		}
@@ -212,7 +219,7 @@ func (f *startSearch) check(ctx context.Context, s *snapshots.Snapshot) string {
 	f.leaveOutSettings()
 	if decision := f.decide(s); decision.Phase < len(s.Phases) {
 		if !r.Debug.Force {
-			return decision.Reason
+			return decision.Cause
 		}
 		f.forced = true
 	}
@@ -325,18 +332,38 @@ func (f *startSearch) after(s *snapshots.Snapshot) runner.PhaseType {
 	return runner.UploadArtifacts
 }
 
-// none describes why no snapshot is used.
+// none describes why no snapshot is used. It is "" if the user does not expect one.
 func (f *startSearch) none() string {
 	run := runAgain(f.Plan.PhasesUpTo(f.last))
+	r := f.inputs.Request
 	switch {
-	case len(f.reasons) == 0 && f.inputs.Request.Debug.From == FromChanges:
-		return "" // as always for phases that take no time
+	case len(f.reasons) == 0 && r.Debug.From == FromChanges && r.origin("from") != FromCaller:
+		return "" // watch asks for one before each build, also where phases are too short for snapshots
 	case len(f.reasons) == 0:
 		return fmt.Sprintf("no snapshot of this source with this engine: %s", run)
-	case f.inputs.Request.Debug.From == FromChanges:
+	case r.Debug.From == FromChanges:
 		return "begins at the first phase. Not used: " + f.reasons[len(f.reasons)-1]
 	}
 	return fmt.Sprintf("no snapshot fits: %s. Not used: %s", run, strings.Join(f.reasons, "; "))
+}
+
+// holdSnapshot keeps the snapshot that a failed build began with, because its files are those of the build
+// too. The ID is "" for a build that began with none.
+func (s *Session) holdSnapshot(id string) error {
+	if id == "" {
+		return nil
+	}
+	for _, from := range s.inputs.host.Snapshots().All() {
+		if from.ID() != id {
+			continue
+		}
+		release, err := from.Use(s.inputs.host.Now())
+		if err == nil {
+			s.start = &start{snapshot: from, release: release}
+		}
+		return err
+	}
+	return errors.New("the snapshot that it began with was removed\nRun the build again: buildlocal run --debug")
 }
 
 // runAgain says that phases run.
@@ -350,7 +377,7 @@ func runAgain(phases []runner.PhaseType) string {
 
 // restoration returns the snapshot for the runner; nil without one.
 func (s *Session) restoration() *runner.Restoration {
-	if s.start == nil || s.start.snapshot == nil {
+	if s.start == nil || s.start.snapshot == nil || s.resumed != nil {
 		return nil
 	}
 	from := s.start.snapshot

@@ -235,12 +235,12 @@ func (s *Session) lookAtSource(ctx context.Context) {
 		return // they were kept
 	}
 	if s.start != nil && s.start.snapshot != nil {
-		s.stamps = s.start.stamps // until sync has copied the difference
+		s.stamps, s.others = s.start.stamps, s.start.others // until sync has copied the difference
 		return
 	}
 	s.syncing.Lock()
 	go func() {
 		defer s.syncing.Unlock()
-		s.stamps = s.inputs.stamps(ctx)
+		s.stamps, s.others = s.inputs.stamps(ctx), s.inputs.secondaryPrints(ctx)
 	}()
 }

@@ -68,7 +68,7 @@ func onFailure(o buildspec.OnFailure) string {
 	return text
 }
 
-// secondarySources returns the versions of the secondary sources. Their files are not compared.
+// secondarySources returns the versions of the secondary sources. Their files are compared elsewhere.
 func (p *Plan) secondarySources() []string {
 	var all []string
 	for _, s := range p.Sources[1:] {

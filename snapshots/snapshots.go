@@ -53,6 +53,7 @@ type Snapshot struct {
 	// Ingredients are those of the phases, and Files the source as they had it.
 	Ingredients []runner.Ingredient
 	Files       []File
+	Others      map[string]string // fingerprints of the secondary sources, by their identifiers
 	// Opened are the files of the source that phases have opened, as far as that was recorded.
 	Opened map[runner.PhaseType]*engine.Opened `json:",omitempty"`
 

@@ -117,7 +117,20 @@ func prune(ctx context.Context, a *cli.App, o *PruneOptions) error {
 		}
 		all = append(all, p)
 	}
+	if !o.DryRun && len(o.Names) == 0 && o.OlderThan == 0 {
+		errs = append(errs, cleanSnapshots(ctx, a))
+	}
 	return errors.Join(append([]error{err, o.print(a, all)}, errs...)...)
+}
+
+// cleanSnapshots removes the files of snapshots that were not completed.
+func cleanSnapshots(ctx context.Context, a *cli.App) error {
+	if len(a.Snapshots().Incomplete()) == 0 {
+		return nil
+	}
+	r := a.NewSnapshotRemover(ctx)
+	_, err := r.Clean(ctx)
+	return errors.Join(err, r.Close())
 }
 
 // findNames replaces the names by the full names of leftovers.
