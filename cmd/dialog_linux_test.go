@@ -31,6 +31,13 @@ type dialog struct {
 // converse starts buildlocal on a terminal of 100 columns. env is added to the environment.
 func converse(t *testing.T, dir string, env []string, args ...string) *dialog {
 	t.Helper()
+	const columns = 100
+	return converseIn(t, columns, dir, env, args...)
+}
+
+// converseIn is converse on a terminal with a number of columns.
+func converseIn(t *testing.T, columns uint16, dir string, env []string, args ...string) *dialog {
+	t.Helper()
 	host, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0)
 	if err != nil {
 		t.Fatal(err)
@@ -41,7 +48,7 @@ func converse(t *testing.T, dir string, env []string, args ...string) *dialog {
 		err = unix.IoctlSetPointerInt(fd, unix.TIOCSPTLCK, 0)
 	}
 	if err == nil {
-		err = unix.IoctlSetWinsize(fd, unix.TIOCSWINSZ, &unix.Winsize{Row: 40, Col: 100})
+		err = unix.IoctlSetWinsize(fd, unix.TIOCSWINSZ, &unix.Winsize{Row: 40, Col: columns})
 	}
 	if err != nil {
 		t.Fatal(err)
