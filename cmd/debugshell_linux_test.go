@@ -140,28 +140,6 @@ phases:
 	}
 }
 
-// TestDebug_User checks that shells and commands run as the user of the phase.
-func TestDebug_User(t *testing.T) {
-	t.Parallel()
-	flags := engines(t)["docker"]
-	if flags == nil {
-		t.Skip("no Docker engine here")
-	}
-	dir := sourceWith(t, "version: 0.2\nphases: {build: {run-as: nobody, commands: ['id -un; false']}}\n")
-	d := converse(t, dir, nil, append([]string{"run", "--debug"}, flags...)...)
-	d.expect(`\nnobody\n`)
-	d.expect(`\(build:1\) `)
-	d.line("! id -un")
-	d.expect(`\nnobody\n`)
-	d.line("shell --user=root")
-	d.expect(`#1 build:1\] `)
-	d.line("id -un; exit")
-	d.expect(`root\n`)
-	d.expect(`\(build:1\) `)
-	d.line("q")
-	d.ends(130)
-}
-
 // TestDebug_Bash checks that the variables of commands that run in bash are there although sh is
 // another shell, and that a retry keeps the changes of "!!" and counts those of the command once.
 func TestDebug_Bash(t *testing.T) {

@@ -31,6 +31,13 @@ type dialog struct {
 // converse starts buildlocal on a terminal of 100 columns. env is added to the environment.
 func converse(t *testing.T, dir string, env []string, args ...string) *dialog {
 	t.Helper()
+	const columns = 100
+	return converseIn(t, columns, dir, env, args...)
+}
+
+// converseIn is converse on a terminal with a number of columns.
+func converseIn(t *testing.T, columns uint16, dir string, env []string, args ...string) *dialog {
+	t.Helper()
 	host, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0)
 	if err != nil {
 		t.Fatal(err)
@@ -41,7 +48,7 @@ func converse(t *testing.T, dir string, env []string, args ...string) *dialog {
 		err = unix.IoctlSetPointerInt(fd, unix.TIOCSPTLCK, 0)
 	}
 	if err == nil {
-		err = unix.IoctlSetWinsize(fd, unix.TIOCSWINSZ, &unix.Winsize{Row: 40, Col: 100})
+		err = unix.IoctlSetWinsize(fd, unix.TIOCSWINSZ, &unix.Winsize{Row: 40, Col: columns})
 	}
 	if err != nil {
 		t.Fatal(err)
@@ -210,11 +217,7 @@ func engines(t *testing.T) map[string][]string {
 	if exec.Command("docker", "image", "inspect", "buildlocal-test/base").Run() == nil {
 		all["docker"] = []string{"--engine", "docker", "-i", "buildlocal-test/base"}
 		if hasSandbox(t) {
-			file := filepath.Join(t.TempDir(), "busybox.tar")
-			if out, err := exec.Command("docker", "save", "-o", file, "buildlocal-test/busybox").CombinedOutput(); err != nil {
-				t.Fatalf("%v: %s", err, out)
-			}
-			all["sandbox"] = []string{"--engine", "sandbox", "-i", "tar:" + file}
+			all["sandbox"] = []string{"--engine", "sandbox", "-i", "tar:" + savedImage(t, "busybox")}
 		}
 	} else if os.Getenv("BUILDLOCAL_REQUIRE_ENGINE") != "" {
 		t.Fatal("the image buildlocal-test/base is missing")
@@ -223,6 +226,16 @@ func engines(t *testing.T) map[string][]string {
 		t.Skip("no engine works here")
 	}
 	return all
+}
+
+// savedImage returns an archive of docker save of an image of the tests.
+func savedImage(t *testing.T, name string) string {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), name+".tar")
+	if out, err := exec.Command("docker", "save", "-o", file, "buildlocal-test/"+name).CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	return file
 }
 
 // eachEngine runs a test with the flags of each engine that works here, in parallel.

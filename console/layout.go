@@ -15,11 +15,11 @@ const (
 )
 
 // glyphs are the signs of the program. Each is beside a word or a number that says the same.
-type glyphs struct{ ok, failed, dot, bar, cut, quote, arrow, stopped, current string }
+type glyphs struct{ ok, failed, dot, bar, cut, quote, arrow, stopped, current, breakpoint string }
 
 var (
-	unicodeGlyphs = glyphs{"✓", "✗", " · ", "█", "…", "│", "→", "■", "▸"}
-	asciiGlyphs   = glyphs{"ok", "X", " - ", "#", "...", "|", "->", "#", ">"}
+	unicodeGlyphs = glyphs{"✓", "✗", " · ", "█", "…", "│", "→", "■", "▸", "●"}
+	asciiGlyphs   = glyphs{"ok", "X", " - ", "#", "...", "|", "->", "#", ">", "*"}
 )
 
 // width returns the number of columns that a text without control characters takes on a
@@ -83,6 +83,17 @@ func wrap(text string, limit int) []string {
 		line, taken = line+word, taken+w
 	}
 	return append(lines, line)
+}
+
+// wrapIndented is wrap with the indentation of the text before each line.
+func wrapIndented(text string, limit int) []string {
+	trimmed := strings.TrimLeft(text, " ")
+	indent := text[:len(text)-len(trimmed)]
+	lines := wrap(trimmed, max(1, limit-len(indent)))
+	for i, line := range lines {
+		lines[i] = indent + line
+	}
+	return lines
 }
 
 // plain removes the colors of a text.

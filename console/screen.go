@@ -51,6 +51,7 @@ const (
 	signStopped
 	signCurrent
 	signInfo
+	signBreakpoint
 )
 
 // Plain returns text without a color.
@@ -76,12 +77,13 @@ func Warn(text string) Span { return Span{Text: text, paint: paintWarn} }
 
 // The signs of states. A word beside each says the same.
 var (
-	SignOK        = Span{sign: signOK, paint: paintGood}
-	SignFailed    = Span{sign: signFailed, paint: paintBad}
-	SignAttention = Span{sign: signAttention, paint: paintWarn}
-	SignStopped   = Span{sign: signStopped, paint: paintWarn}
-	SignCurrent   = Span{sign: signCurrent, paint: paintAccent}
-	SignInfo      = Span{sign: signInfo, paint: paintWeak}
+	SignOK         = Span{sign: signOK, paint: paintGood}
+	SignFailed     = Span{sign: signFailed, paint: paintBad}
+	SignAttention  = Span{sign: signAttention, paint: paintWarn}
+	SignStopped    = Span{sign: signStopped, paint: paintWarn}
+	SignCurrent    = Span{sign: signCurrent, paint: paintAccent}
+	SignInfo       = Span{sign: signInfo, paint: paintWeak}
+	SignBreakpoint = Span{sign: signBreakpoint, paint: paintWarn}
 )
 
 // Line prints pieces of text as one line, which is never wrapped.
@@ -121,6 +123,15 @@ func (s *Screen) Problem(p diag.Problem) {
 // Sign returns a sign that is as wide as the others.
 func (s *Screen) Sign(sign Span) Span {
 	return Span{Text: pad(s.text(sign), width(s.t.glyphs.ok)), paint: sign.paint}
+}
+
+// FirstLine returns the first line of a text, with a mark if there are more.
+func (s *Screen) FirstLine(text string) string {
+	first, more, _ := strings.Cut(strings.TrimRight(text, "\n"), "\n")
+	if more != "" {
+		first += " " + s.t.glyphs.cut
+	}
+	return first
 }
 
 // Gap prints a blank line before the next line, unless nothing was printed yet.
@@ -166,6 +177,8 @@ func (s *Screen) text(span Span) string {
 		return g.current
 	case signInfo:
 		return strings.TrimSpace(g.dot)
+	case signBreakpoint:
+		return g.breakpoint
 	}
 	return diag.EscapeLine(span.Text)
 }
@@ -207,6 +220,7 @@ const (
 	FitNone Fit = iota // the cell stays whole
 	FitText            // at the end of a word
 	FitPath            // the path loses parts in the middle
+	FitWrap            // not at all: the cell goes on below, if it is in the last column
 )
 
 // Table is rows below a head. Off a terminal all columns are printed, with whole cells.
@@ -351,25 +365,37 @@ func shrunk(all []fittedColumn, limit int) []fittedColumn {
 
 // row prints a row of a table.
 func (s *Screen) row(cells []Span, columns []fittedColumn) {
-	var line []Span
+	var line, rest []Span
+	left := 0 // columns of the terminal before the cell
 	for i, f := range columns {
 		if f.index >= len(cells) {
 			break
 		}
 		cell := cells[f.index]
 		text := s.shortened(s.text(cell), f)
+		if f.fit == FitWrap {
+			lines := wrapIndented(text, f.limit)
+			text = lines[0]
+			for _, more := range lines[1:] {
+				rest = append(rest, Span{Text: more, paint: cell.paint})
+			}
+		}
 		line = append(line, Span{Text: text, paint: cell.paint})
 		if i < len(columns)-1 {
 			line = append(line, Plain(strings.Repeat(" ", max(0, f.width-width(text))+f.space())))
+			left += f.width + f.space()
 		}
 	}
 	s.Line(line...)
+	for _, more := range rest {
+		s.Line(Plain(strings.Repeat(" ", left)), more)
+	}
 }
 
 // shortened returns a cell that fits its column.
 func (s *Screen) shortened(text string, f fittedColumn) string {
 	switch {
-	case f.fit == FitNone || width(text) <= f.limit:
+	case f.fit == FitNone || f.fit == FitWrap || width(text) <= f.limit:
 		return text
 	case f.fit == FitPath:
 		return s.shortPath(text, f.limit)

@@ -57,6 +57,32 @@ func TestTable_ShortensPathsInTheMiddle(t *testing.T) {
 	}
 }
 
+func TestTable_WrapsTheLastCell(t *testing.T) {
+	t.Parallel()
+	table := Table{Columns: []Column{{}, {Fit: FitWrap}}, NoHead: true}
+	table.Add(Plain("one"), Plain("words that go on below at the end of a terminal"))
+	table.Add(Plain("three"), Plain("  an indented text that goes on below"))
+	for columns, want := range map[int]string{
+		0: "one    words that go on below at the end of a terminal\n" +
+			"three    an indented text that goes on below\n",
+		40: "one    words that go on below at the end\n       of a terminal\n" +
+			"three    an indented text that goes on\n         below\n",
+	} {
+		if got := printed(columns, Options{}, func(s *Screen) { s.Table(table) }); got != want {
+			t.Errorf("%d columns: got\n%swant\n%s", columns, got, want)
+		}
+	}
+}
+
+func TestScreen_FirstLine(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]string{"": "", "one\n": "one", "one\ntwo\n": "one ..."} {
+		if got := NewScreen(&bytes.Buffer{}, Options{ASCII: true}).FirstLine(text); got != want {
+			t.Errorf("%q: got %q, want %q", text, got, want)
+		}
+	}
+}
+
 func TestTable_EscapesCells(t *testing.T) {
 	t.Parallel()
 	table := Table{Columns: []Column{{Title: "A"}, {Title: "B"}}}

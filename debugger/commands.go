@@ -268,13 +268,14 @@ func (f *front) deleteBreak(_ context.Context, args string) (bool, error) {
 }
 
 func (f *front) help(_ context.Context, _ string) (bool, error) {
-	t := console.Table{Columns: []console.Column{{}, {}, {Fit: console.FitText}}, NoHead: true}
+	t := console.Table{Columns: []console.Column{{}, {}, {Fit: console.FitWrap}}, NoHead: true}
 	for _, c := range commands() {
 		t.Add(console.Accent(c.short), console.Strong(strings.TrimSpace(c.name+" "+c.args)), console.Plain(c.help))
 	}
 	s := f.screen()
 	s.Table(t)
-	s.Line(console.Weak("A unique beginning of a command is enough. WHERE is build, build:2, build:end, :14 or /text/."))
+	s.Line(console.Weak("A unique beginning of a command is enough."))
+	s.Line(console.Weak("WHERE is build, build:2, build:end, :14 or /text/."))
 	return false, nil
 }
 

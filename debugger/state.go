@@ -196,35 +196,42 @@ func (f *front) mark(at string) console.Span {
 	return console.Plain(" ")
 }
 
+// where prints how each command of the build has ended, one line each.
 func (f *front) where(_ context.Context, _ string) (bool, error) {
-	f.printPlaces(f.Plan().Places())
+	f.printPlaces(f.Plan().Places(), console.FitText)
 	return false, nil
 }
 
+// list prints the commands around this one, of which it prints all lines.
 func (f *front) list(_ context.Context, _ string) (bool, error) {
 	const reach = 4
 	all := f.Plan().Places()
 	at := max(0, slices.IndexFunc(all, func(p runner.Place) bool { return p.At == f.stop.At }))
-	f.printPlaces(all[max(0, at-reach):min(len(all), at+reach+1)])
+	f.printPlaces(all[max(0, at-reach):min(len(all), at+reach+1)], console.FitWrap)
 	return false, nil
 }
 
-// printPlaces lists commands with how they ended.
-func (f *front) printPlaces(all []runner.Place) {
+// printPlaces lists commands with how they ended, and breakpoints.
+func (f *front) printPlaces(all []runner.Place, fit console.Fit) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	s := f.screen()
-	t := console.Table{Columns: []console.Column{{}, {}, {}, {Fit: console.FitText}}, NoHead: true}
+	t := console.Table{Columns: []console.Column{{}, {}, {}, {}, {Fit: fit}}, NoHead: true}
 	for _, p := range all {
-		text, more, _ := strings.Cut(strings.TrimRight(f.masked(p.Text), "\n"), "\n")
-		if more != "" {
-			text += " …"
-		}
+		stop, text := console.Plain(""), f.masked(p.Text)
 		if slices.ContainsFunc(f.breaks, func(b Break) bool { return slices.Contains(b.At, p.At) }) {
-			text = "● " + text
+			stop = console.SignBreakpoint
 		}
-		t.Add(s.Sign(f.mark(p.At)), console.Strong(p.At), console.Weak(strconv.Itoa(p.Line)), console.Plain(text))
+		lines := []string{s.FirstLine(text)}
+		if fit == console.FitWrap && p.At == f.stop.At {
+			lines = strings.Split(strings.TrimRight(text, "\n"), "\n")
+		}
+		t.Add(s.Sign(f.mark(p.At)), stop, console.Strong(p.At), console.Weak(strconv.Itoa(p.Line)), console.Plain(lines[0]))
+		for _, line := range lines[1:] {
+			t.Add(console.Plain(""), console.Plain(""), console.Plain(""), console.Plain(""), console.Plain(line))
+		}
 	}
+	t.DropEmpty()
 	s.Table(t)
 }
 

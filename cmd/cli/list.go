@@ -26,6 +26,11 @@ func AddFormat(c *cobra.Command, format *string) {
 	c.Flags().StringVar(format, "format", FormatText, "print as `FORMAT`: text or json")
 }
 
+// ReadsOutput changes the help of --output for a command that reads the builds there: run writes them.
+func ReadsOutput(c *cobra.Command) {
+	c.Flags().Lookup("output").Usage = "read the builds in `DIR` (default .buildlocal in the source)"
+}
+
 // CheckFormat returns an error for another format than those of AddFormat. A command without
 // the flag has "".
 func CheckFormat(format string) error {

@@ -40,7 +40,7 @@ func NewCmd(a *cli.App, runF cli.RunF[Options]) *cobra.Command {
 	}
 	c.Flags().SortFlags = false
 	o.AddSome(c, "source", "output", "color")
-	settings.ReadsOutput(c)
+	cli.ReadsOutput(c)
 	c.Flags().StringVar(&o.Format, "format", "text", "print the explanation as `FORMAT`: text, markdown or json")
 	o.SetFormats([]string{"text", "markdown", "json"})
 	c.RunE = func(c *cobra.Command, args []string) error {

@@ -46,7 +46,7 @@ func NewArtifacts(a *cli.App, runF cli.RunF[ArtifactsOptions]) *cobra.Command {
 	}
 	c.Flags().SortFlags = false
 	o.AddSome(c, "source", "output")
-	settings.ReadsOutput(c)
+	cli.ReadsOutput(c)
 	c.Flags().StringVar(&o.Format, "format", "text", "print artifacts as `FORMAT`: text or json")
 	o.SetFormats([]string{"text", "json"})
 	c.Flags().BoolVar(&o.Diff, "diff", false, "compare two builds")

@@ -38,7 +38,7 @@ func NewBuilds(a *cli.App, runF cli.RunF[BuildsOptions]) *cobra.Command {
 	}
 	c.Flags().SortFlags = false
 	o.AddSome(c, "source", "output", "color")
-	settings.ReadsOutput(c)
+	cli.ReadsOutput(c)
 	c.Flags().StringVar(&o.Format, "format", "text", "print builds as `FORMAT`: text or json")
 	o.SetFormats([]string{"text", "json"})
 	do := func(c *cobra.Command, _ []string) error {

@@ -43,7 +43,7 @@ func NewLogs(a *cli.App, runF cli.RunF[LogsOptions]) *cobra.Command {
 	}
 	c.Flags().SortFlags = false
 	o.AddSome(c, "source", "output", "verbose", "color")
-	settings.ReadsOutput(c)
+	cli.ReadsOutput(c)
 	c.Flags().BoolVarP(&o.Follow, "follow", "f", false, "print the output of a running build until it ends")
 	c.Flags().StringVar(&o.Format, "format", "text", "print the output as `FORMAT`: text or service (CodeBuild's log)")
 	c.RunE = func(c *cobra.Command, _ []string) error {

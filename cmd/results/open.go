@@ -40,7 +40,7 @@ func NewOpen(a *cli.App, runF cli.RunF[OpenOptions]) *cobra.Command {
 	}
 	c.Flags().SortFlags = false
 	o.AddSome(c, "source", "output")
-	settings.ReadsOutput(c)
+	cli.ReadsOutput(c)
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		if err := o.Settle(c.Context(), a, c); err != nil {
 			return err

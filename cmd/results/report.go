@@ -46,7 +46,7 @@ func NewReport(a *cli.App, runF cli.RunF[ReportOptions]) *cobra.Command {
 	}
 	c.Flags().SortFlags = false
 	o.AddSome(c, "source", "source-root", "output", "full-reports", "verbose", "color")
-	settings.ReadsOutput(c)
+	cli.ReadsOutput(c)
 	// The agent of a build has nothing to do with reports; there the flag is about failures.
 	c.Flags().Lookup("verbose").Usage = "show all failures, with their whole messages, and slow tests"
 	c.Flags().StringVar(&o.FileFormat, "file-format", "", "read files as `FORMAT`, named as in a buildspec")

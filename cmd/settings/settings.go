@@ -97,11 +97,6 @@ func (f *Flags) AddSome(c *cobra.Command, names ...string) {
 	}
 }
 
-// ReadsOutput changes the help of --output for a command that reads the builds there: run writes them.
-func ReadsOutput(c *cobra.Command) {
-	c.Flags().Lookup("output").Usage = "read the builds in `DIR` (default .buildlocal in the source)"
-}
-
 // SetFormats sets the values that --format accepts, for a command with formats of its
 // own.
 func (f *Flags) SetFormats(formats []string) { f.formats = formats }
