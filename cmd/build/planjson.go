@@ -55,7 +55,8 @@ type shownCommand struct {
 
 // planJSON returns the plan for programs.
 func planJSON(p *runner.Plan) shownPlan {
-	s := shownPlan{Version: 1, Partial: p.Partial, Restored: p.Restored, Project: p.Identity.Project, Number: p.Identity.Number, Engine: p.Engine,
+	s := shownPlan{Version: 1, Partial: p.Partial, Restored: p.Restored,
+		Project: p.Identity.Project, Number: p.Identity.Number, Engine: p.Engine,
 		StandIn: p.StandIn, Place: p.Place, File: p.File, Shell: p.Shell, Timeout: p.Timeout.Milliseconds(),
 		Sources:   []shownSource{},
 		Variables: []shownVariable{}, Phases: []shownPhase{}, Artifacts: []string{}, Cache: []string{}, Notes: []string{}}
