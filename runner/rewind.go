@@ -16,7 +16,7 @@ func (b *build) rewind(ctx context.Context, to *Restoration) {
 
 func (b *build) replaceContainer(ctx context.Context, to *Restoration) error {
 	b.live.container.Store(nil) // first: processes that end now have ended with the container
-	b.steps = nil // it was a process of that container
+	b.steps = nil               // it was a process of that container
 	b.observer.end()
 	b.observer = observer{}
 	b.meter.end()
