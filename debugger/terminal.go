@@ -121,6 +121,7 @@ type lineEditor struct {
 	pressed time.Time       // when Ctrl-C was pressed last
 	search  string          // the text that Ctrl-R looks for
 	found   int             // how many lines Ctrl-R has skipped
+	listing sync.WaitGroup  // completions that are being printed
 }
 
 // newLineEditor returns an editor whose completions complete a line.
@@ -175,6 +176,7 @@ func (e *lineEditor) readLine(ctx context.Context, prompt string, complete func(
 		return e.key(line, pos, key, complete)
 	}
 	line, err := e.term.ReadLine()
+	e.listing.Wait()
 	if errors.Is(err, term.ErrPasteIndicator) {
 		err = nil
 	}
@@ -243,7 +245,7 @@ func (e *lineEditor) complete(line string, words []string) (string, int, bool) {
 	if len(words) == 1 {
 		common += " "
 	} else if len(common) <= len(line)-start {
-		go func() { _, _ = io.WriteString(e.term, joinWords(words)+"\n") }() // the lock is held
+		e.listing.Go(func() { _, _ = io.WriteString(e.term, joinWords(words)+"\n") }) // the lock is held
 	}
 	line = line[:start] + common
 	return line, len(line), true

@@ -263,7 +263,8 @@ func (s *Session) evict(ctx context.Context, latest *snapshots.Snapshot) {
 	var excess []*snapshots.Snapshot
 	all := slices.DeleteFunc(store.All(), func(old *snapshots.Snapshot) bool {
 		replaced := old.ID() != latest.ID() && old.Source == latest.Source && old.Phase == latest.Phase &&
-			old.Engine == latest.Engine && runner.Difference(old.Ingredients, latest.Ingredients) == ""
+			old.Engine == latest.Engine && old.Commit == latest.Commit &&
+			runner.Difference(old.Ingredients, latest.Ingredients) == ""
 		if replaced {
 			excess = append(excess, old)
 		}
