@@ -56,7 +56,7 @@ func launchFlags(flags []string) map[string]any {
 }
 
 // TestDAP_Breakpoints stops at lines that are verified before the build begins, looks at the state,
-// changes it and goes on (A55, A56).
+// changes it and goes on.
 func TestDAP_Breakpoints(t *testing.T) {
 	t.Parallel()
 	eachEngine(t, func(t *testing.T, flags []string) {
@@ -146,7 +146,7 @@ func TestDAP_Breakpoints(t *testing.T) {
 	})
 }
 
-// TestDAP_RestartFrame runs a failed command with the text that is on disk now (A57).
+// TestDAP_RestartFrame runs a failed command with the text that is on disk now.
 func TestDAP_RestartFrame(t *testing.T) {
 	t.Parallel()
 	dir := sourceWith(t, "version: 0.2\nphases:\n  build:\n    commands:\n      - echo begin; false\n      - echo end\n")
@@ -177,7 +177,7 @@ func TestDAP_RestartFrame(t *testing.T) {
 	e.ends(0)
 }
 
-// TestDAP_Pause suspends a command, looks into the build meanwhile, and lets it go on (A59). A server of
+// TestDAP_Pause suspends a command, looks into the build meanwhile, and lets it go on. A server of
 // an earlier command is not suspended.
 func TestDAP_Pause(t *testing.T) {
 	t.Parallel()
@@ -231,7 +231,7 @@ func TestDAP_Pause_Terminate(t *testing.T) {
 	e.ends(130)
 }
 
-// TestDAP_Launch_WrongArguments reports all mistakes in one response, and starts nothing (A60).
+// TestDAP_Launch_WrongArguments reports all mistakes in one response, and starts nothing.
 func TestDAP_Launch_WrongArguments(t *testing.T) {
 	t.Parallel()
 	dir := sourceWith(t, "version: 0.2\nphases:\n  build:\n    commands: [true]\n")
@@ -259,7 +259,7 @@ func TestDAP_Launch_WrongArguments(t *testing.T) {
 }
 
 // TestDAP_Garbage reads messages that are not of the protocol: the session goes on after those with a
-// frame, and ends after others (A60).
+// frame, and ends after others.
 func TestDAP_Garbage(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {

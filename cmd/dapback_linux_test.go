@@ -24,7 +24,7 @@ phases:
 `
 
 // TestDAP_StepBack goes back from boundary to boundary of phases, and to a command that is behind. The client
-// learns that it can when the first snapshot exists, and every client sees who went back (A61).
+// learns that it can when the first snapshot exists, and every client sees who went back.
 func TestDAP_StepBack(t *testing.T) {
 	t.Parallel()
 	eachEngine(t, func(t *testing.T, flags []string) {

@@ -143,7 +143,7 @@ func TestDAP_Restart(t *testing.T) {
 }
 
 // TestDAP_Gone leaves a build whose client has died at a stop to attach, and a build whose client
-// disconnects ends (A60).
+// disconnects ends.
 func TestDAP_Gone(t *testing.T) {
 	t.Parallel()
 	const spec = "version: 0.2\nphases:\n  build:\n    commands:\n      - echo one\n      - echo two >file\n"
@@ -200,7 +200,7 @@ func TestDAP_Gone(t *testing.T) {
 	})
 }
 
-// TestDAP_Attach debugs a build of a terminal. Both may answer, and the other one sees who did (A61).
+// TestDAP_Attach debugs a build of a terminal. Both may answer, and the other one sees who did.
 func TestDAP_Attach(t *testing.T) {
 	t.Parallel()
 	dir := sourceWith(t, "version: 0.2\nphases:\n  build:\n    commands:\n"+

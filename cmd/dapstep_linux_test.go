@@ -32,7 +32,7 @@ phases:
 `
 
 // TestDAP_StepIn stops on the lines of the statements of a command that bash runs, and goes on to the
-// next command in other shells, which is reported (A58).
+// next command in other shells, which is reported.
 func TestDAP_StepIn(t *testing.T) {
 	t.Parallel()
 	eachEngine(t, func(t *testing.T, flags []string) {

@@ -142,7 +142,7 @@ func buildsIn(t *testing.T, dir string) int {
 	return len(all)
 }
 
-// TestWatch_SurvivesRedBuilds is A44: the source is broken and repaired, on a terminal.
+// TestWatch_SurvivesRedBuilds breaks and repairs the source, on a terminal.
 func TestWatch_SurvivesRedBuilds(t *testing.T) {
 	t.Parallel()
 	dir := watchedRepository(t, showsFlag)
@@ -191,7 +191,7 @@ func TestWatch_OpensTheFailedBuild(t *testing.T) {
 	d.ends(0)
 }
 
-// TestWatch_SameContents is A45: nothing is built for files that are as they were, and one build for
+// TestWatch_SameContents checks that nothing is built for files that are as they were, and one build for
 // many files.
 func TestWatch_SameContents(t *testing.T) {
 	t.Parallel()
@@ -260,7 +260,7 @@ func closedPort(t *testing.T) (port int, open func()) {
 	}
 }
 
-// TestWatch_ChangeDuringABuild is A47: the build is stopped, or ends before the next one.
+// TestWatch_ChangeDuringABuild checks that the build is stopped, or ends before the next one.
 func TestWatch_ChangeDuringABuild(t *testing.T) {
 	t.Parallel()
 	for name, flags := range map[string][]string{"restart": nil, "no restart": {"--no-restart"}} {
@@ -331,7 +331,7 @@ func TestWatch_InterruptedBuild(t *testing.T) {
 	w.ends(130)
 }
 
-// TestWatch_WithoutEvents is A48: with a limit of one watched directory it looks each second.
+// TestWatch_WithoutEvents checks that with a limit of one watched directory it looks each second.
 func TestWatch_WithoutEvents(t *testing.T) {
 	t.Parallel()
 	limit := []string{"unshare", "--user", "--map-root-user", "sh", "-c",
@@ -353,7 +353,7 @@ func TestWatch_WithoutEvents(t *testing.T) {
 	}
 }
 
-// TestWatch_NeverLoops is A49: results in the source cause no build.
+// TestWatch_NeverLoops checks that results in the source cause no build.
 func TestWatch_NeverLoops(t *testing.T) {
 	t.Parallel()
 	dir := watchedRepository(t, "version: 0.2\nphases: {build: {commands: ['date +%N > made; export N=$(date +%N)']}}\n"+
@@ -429,16 +429,22 @@ func TestWatch_EngineIsGone(t *testing.T) {
 	w.ends(0)
 }
 
-// TestWatch_RecordsOpenedFiles is the first half of A46: the record has the files of the source that
-// each phase has opened, and no others.
-func TestWatch_RecordsOpenedFiles(t *testing.T) {
-	t.Parallel()
+// observingEngines are the engines that see which files are opened.
+func observingEngines(t *testing.T) map[string][]string {
+	t.Helper()
 	if os.Geteuid() != 0 {
 		t.Skip("only root can see which files are opened")
 	}
 	all := engines(t)
 	delete(all, "docker")
-	for name, flags := range all {
+	return all
+}
+
+// TestWatch_RecordsOpenedFiles checks that the record has the files of the source that
+// each phase has opened, and no others.
+func TestWatch_RecordsOpenedFiles(t *testing.T) {
+	t.Parallel()
+	for name, flags := range observingEngines(t) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			dir := watchedRepository(t, `version: 0.2
@@ -470,16 +476,11 @@ phases:
 	}
 }
 
-// TestWatch_ResumesAtTheAffectedPhase is the second half of A46: a build begins at the first phase that
+// TestWatch_ResumesAtTheAffectedPhase checks that a build begins at the first phase that
 // has opened a changed file, and the user sees why.
 func TestWatch_ResumesAtTheAffectedPhase(t *testing.T) {
 	t.Parallel()
-	if os.Geteuid() != 0 {
-		t.Skip("only root can see which files are opened")
-	}
-	all := engines(t)
-	delete(all, "docker")
-	for name, flags := range all {
+	for name, flags := range observingEngines(t) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			env, _ := snapshotEnv(t)

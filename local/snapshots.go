@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"math"
 	"path/filepath"
 	"slices"
 	"time"
@@ -189,23 +188,12 @@ func checkSecrets(at *runner.Checkpoint, s *snapshots.Snapshot) error {
 // keepCache makes the mounted files of a cache a part of the snapshot, as links: the entry of the cache
 // may be replaced by the next build.
 func keepCache(ctx context.Context, state *runner.CheckpointState, to *snapshots.Draft) error {
-	n := 0
-	keep := func(dir *string) error {
+	for n, dir := range state.CacheDirs() {
 		name := fmt.Sprintf("cache%d", n)
-		n++
-		_, err := overlay.CopyTo(ctx, *dir, filepath.Join(to.Files, name), *dir, time.Unix(math.MaxInt32, 0))
+		if err := overlay.LinkTo(ctx, *dir, filepath.Join(to.Files, name)); err != nil {
+			return err
+		}
 		*dir = filepath.Join(to.Final, name)
-		return err
-	}
-	for i := range state.Overlays {
-		if err := keep(&state.Overlays[i]); err != nil {
-			return err
-		}
-	}
-	for i := range state.Trees {
-		if err := keep(&state.Trees[i].Host); err != nil {
-			return err
-		}
 	}
 	return nil
 }

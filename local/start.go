@@ -226,13 +226,8 @@ func (f *startSearch) check(ctx context.Context, s *snapshots.Snapshot) string {
 	if err := f.restorer().CheckSnapshot(ctx, s.Dir(), f.Plan.ImageRef()); err != nil {
 		return human.ErrorText(err)
 	}
-	for _, dir := range s.State.Overlays {
-		if _, err := os.Stat(dir); err != nil {
-			return "the cache that it had is gone"
-		}
-	}
-	for _, t := range s.State.Trees {
-		if _, err := os.Stat(t.Host); err != nil {
+	for _, dir := range s.State.CacheDirs() {
+		if _, err := os.Stat(*dir); err != nil {
 			return "the cache that it had is gone"
 		}
 	}

@@ -30,6 +30,18 @@ type CheckpointState struct {
 	Trees    []engine.Tree `json:"trees,omitempty"`
 }
 
+// CacheDirs returns the directories of the host that are mounted, to be read or changed.
+func (s *CheckpointState) CacheDirs() []*string {
+	var all []*string
+	for i := range s.Overlays {
+		all = append(all, &s.Overlays[i])
+	}
+	for i := range s.Trees {
+		all = append(all, &s.Trees[i].Host)
+	}
+	return all
+}
+
 // State returns the state of the build. It contains no value of a secret.
 func (c *Checkpoint) State() (CheckpointState, error) {
 	keeper := newStateKeeper(c.build)

@@ -20,7 +20,9 @@ const (
 )
 
 // IsOmitted reports whether a phase with the status did not run in this build.
-func (s Status) IsOmitted() bool { return s == "" || s == LeftOut || s == RestoredStatus }
+func (s Status) IsOmitted() bool {
+	return s == "" || s == LeftOut || s == RestoredStatus
+}
 
 // PhaseType names a phase, spelled as in the service.
 type PhaseType string

@@ -12,7 +12,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/api/types/mount"
@@ -85,9 +84,8 @@ func (c *Container) copyTrees(ctx context.Context, to engine.SnapshotTo, s *snap
 		return 0, err
 	}
 	layers := engine.SnapshotLayers(c.spec.Snapshot)
-	forever := time.Unix(math.MaxInt32, 0)
 	for n, layer := range layers { // as links: the snapshot of the container may be removed before this one
-		if _, err := overlay.CopyTo(ctx, layer, engine.SnapshotLayer(to.Dir, n), layer, forever); err != nil {
+		if err := overlay.LinkTo(ctx, layer, engine.SnapshotLayer(to.Dir, n)); err != nil {
 			return 0, err
 		}
 	}

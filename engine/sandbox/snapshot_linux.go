@@ -3,7 +3,6 @@ package sandbox
 import (
 	"context"
 	"fmt"
-	"math"
 	"os"
 	"path/filepath"
 	"time"
@@ -106,12 +105,10 @@ func (c *Container) copyChanges(ctx context.Context, dir, earlier string, since 
 
 // copyLayer copies a layer of a snapshot as links.
 func (id identity) copyLayer(ctx context.Context, from, to string) error {
-	forever := time.Unix(math.MaxInt32, 0)
 	if id.kind == idsRoot {
-		_, err := overlay.CopyTo(ctx, from, to, from, forever)
-		return err
+		return overlay.LinkTo(ctx, from, to)
 	}
-	return id.once(ctx, inside.Request{Op: inside.Link, Path: from, Target: to, Since: forever})
+	return id.once(ctx, inside.Request{Op: inside.Link, Path: from, Target: to})
 }
 
 // CheckSnapshot compares the image. See engine.Restorer.

@@ -37,3 +37,6 @@ func Changes(context.Context, string, func(string) (there, dir bool)) ([]Change,
 func Exists(...string) func(name string) (there, dir bool) {
 	return func(string) (bool, bool) { return false, false }
 }
+
+// LinkTo is not supported: there are no overlays.
+func LinkTo(context.Context, string, string) error { return errors.ErrUnsupported }

@@ -73,7 +73,7 @@ func serve() int {
 	case r.Op == Remove:
 		err = os.RemoveAll(r.Path)
 	case r.Op == Link:
-		_, err = overlay.CopyTo(context.Background(), r.Path, r.Target, r.Path, r.Since)
+		err = overlay.LinkTo(context.Background(), r.Path, r.Target)
 	case r.Op == Lay:
 		s.layout, s.groups = r.Layout, files
 		if err = send(s.orders, execRequest{Join: true}, files); err == nil {
